@@ -1,0 +1,3 @@
+//! `cargo judge`: the verdict on an engine, for people.
+
+fn main() {}

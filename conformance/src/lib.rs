@@ -1,0 +1,4 @@
+//! What must be true of an inference engine, as cases. The runner's `main` and the judge both ask
+//! [`suites::all`] for them.
+
+pub mod suites;

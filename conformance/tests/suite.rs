@@ -1,0 +1,8 @@
+//! The one test binary. Under `cargo bench` cargo passes `--bench`, and criterion runs instead.
+
+use libtest_mimic::Arguments;
+
+fn main() {
+    let arguments = Arguments::from_args();
+    harness::runner::run(&arguments, conformance::suites::all()).exit();
+}

@@ -1,0 +1,5 @@
+//! A compact LLM inference worker. See `ARCHITECTURE.md` for the token path.
+
+pub mod error;
+pub mod loader;
+pub mod quant;

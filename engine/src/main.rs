@@ -1,0 +1,3 @@
+//! The command line. Each subcommand is one file under `cli/`.
+
+fn main() {}

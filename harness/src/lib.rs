@@ -1,0 +1,10 @@
+//! How a case is found, run, judged and reported. Knows no model, no tensor format and no op:
+//! everything that is true of an engine stands in `conformance`.
+
+pub mod capability;
+pub mod case;
+pub mod roots;
+pub mod runner;
+pub mod vector;
+
+pub use case::{Case, Failure, Lane, Run};

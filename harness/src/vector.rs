@@ -1,0 +1,156 @@
+//! Reads vector files: TOML with a shared head and cases whose fields the suite declares.
+//! Unknown keys are errors everywhere, because a misspelt want is a check that cannot fail.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, de::DeserializeOwned};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// Where a vector's wants come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum SourceKind {
+    /// A published specification.
+    Spec,
+    /// Recorded from another implementation.
+    Oracle,
+    /// Computed by hand, with the computation in the case's `about`.
+    Hand,
+    /// A bug that happened.
+    Regression,
+}
+
+/// Provenance of a vector file.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Source {
+    /// What kind of source.
+    pub kind: SourceKind,
+    /// Which one: document and section, program and version, issue.
+    #[serde(rename = "ref")]
+    pub reference: String,
+}
+
+/// A known bug that cases of a file guard against.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Flag {
+    /// Where it happened.
+    pub bug: String,
+    /// What a user sees when it happens.
+    pub effect: String,
+}
+
+/// Tolerances that a file grants. Zero unless it says why.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Budget {
+    /// Normalised mean squared error over the worst row.
+    #[serde(default)]
+    pub nmse: f64,
+    /// Relative error of any element.
+    #[serde(default)]
+    pub rel: f64,
+    /// The reason; required.
+    pub why: String,
+}
+
+/// The head that every vector file shares.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Head {
+    /// Which suite judges the file.
+    pub suite: String,
+    /// What the file is about, in a sentence.
+    pub about: String,
+    /// Where the wants come from.
+    pub source: Source,
+    /// Capabilities without which the file is ignored.
+    #[serde(default)]
+    pub requires: Vec<String>,
+    /// Tolerances; absent means bit-exact.
+    #[serde(default)]
+    pub budget: Option<Budget>,
+    /// Known bugs, by id.
+    #[serde(default)]
+    pub flag: BTreeMap<String, Flag>,
+}
+
+/// What every case in a file has, whatever the suite.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CaseHead {
+    /// Unique in the file, kebab-case.
+    pub name: String,
+    /// What the case shows, in a sentence.
+    #[serde(default)]
+    pub about: String,
+    /// Ids of `[flag.X]` in the same file; they are requirement ids too.
+    #[serde(default)]
+    pub flags: Vec<String>,
+}
+
+const CASE_HEAD_KEYS: [&str; 3] = ["name", "about", "flags"];
+
+/// A vector file whose cases hold a suite's own fields `C`.
+#[derive(Debug, Clone)]
+pub struct VectorFile<C> {
+    /// The shared head.
+    pub head: Head,
+    /// The cases, each with its own head.
+    pub cases: Vec<(CaseHead, C)>,
+}
+
+/// The `suite` of a vector file, without judging the rest.
+pub fn suite_of(text: &str) -> Result<String, String> {
+    let table: toml::Table = text.parse().map_err(|e| format!("not TOML: {e}"))?;
+    match table.get("suite").and_then(|s| s.as_str()) {
+        Some(suite) => Ok(suite.to_owned()),
+        None => Err("no string key `suite`".into()),
+    }
+}
+
+/// Reads a file's text. `path` is for messages only.
+pub fn parse<C: DeserializeOwned>(path: &Path, text: &str) -> Result<VectorFile<C>, String> {
+    let at = |what: String| format!("{}: {what}", path.display());
+    let mut table: toml::Table = text.parse().map_err(|e| at(format!("not TOML: {e}")))?;
+    let cases = match table.remove("case") {
+        Some(toml::Value::Array(cases)) if !cases.is_empty() => cases,
+        _ => {
+            return Err(at(
+                "no [[case]]: a vector file without cases checks nothing".into(),
+            ));
+        }
+    };
+    let head: Head = table.try_into().map_err(|e| at(format!("head: {e}")))?;
+    let mut parsed: Vec<(CaseHead, C)> = Vec::with_capacity(cases.len());
+    for (index, case) in cases.into_iter().enumerate() {
+        let toml::Value::Table(mut fields) = case else {
+            return Err(at(format!("case {index} is not a table")));
+        };
+        let heads = CASE_HEAD_KEYS
+            .iter()
+            .filter_map(|key| fields.remove_entry(*key))
+            .collect();
+        let case_head: CaseHead = toml::Value::Table(heads)
+            .try_into()
+            .map_err(|e| at(format!("case {index}: {e}")))?;
+        let name = case_head.name.clone();
+        if parsed.iter().any(|(other, _)| other.name == name) {
+            return Err(at(format!("two cases are named '{name}'")));
+        }
+        if let Some(unknown) = case_head.flags.iter().find(|f| !head.flag.contains_key(*f)) {
+            return Err(at(format!(
+                "case '{name}': no [flag.{unknown}] in this file"
+            )));
+        }
+        let own = toml::Value::Table(fields)
+            .try_into()
+            .map_err(|e| at(format!("case '{name}': {e}")))?;
+        parsed.push((case_head, own));
+    }
+    Ok(VectorFile {
+        head,
+        cases: parsed,
+    })
+}
