@@ -88,11 +88,7 @@ pub enum Error {
 impl Error {
     /// A refusal; the usual way to make one.
     pub fn refused(class: Class, place: impl Into<String>, detail: impl Into<String>) -> Self {
-        Error::Refused {
-            class,
-            place: place.into(),
-            detail: detail.into(),
-        }
+        Error::Refused { class, place: place.into(), detail: detail.into() }
     }
 
     /// The class, if this is a refusal.

@@ -65,19 +65,12 @@ pub struct Run {
 impl Run {
     /// Writes down a number.
     pub fn figure(&mut self, name: &str, value: f64, unit: &str) {
-        self.figures.push(Figure {
-            name: name.into(),
-            value,
-            unit: unit.into(),
-        });
+        self.figures.push(Figure { name: name.into(), value, unit: unit.into() });
     }
 
     /// Declares that the engine differs here from the oracle, on purpose.
     pub fn deviation(&mut self, id: &str, reason: &str) {
-        let deviation = Deviation {
-            id: id.into(),
-            reason: reason.into(),
-        };
+        let deviation = Deviation { id: id.into(), reason: reason.into() };
         if !self.deviations.contains(&deviation) {
             self.deviations.push(deviation);
         }

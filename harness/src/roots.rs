@@ -9,11 +9,7 @@ pub fn project() -> PathBuf {
         return PathBuf::from(root);
     }
     let manifest = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
-    let here = manifest
-        .or_else(|| std::env::current_dir().ok())
-        .unwrap_or_default();
-    let found = here
-        .ancestors()
-        .find(|folder| folder.join("vectors").is_dir());
+    let here = manifest.or_else(|| std::env::current_dir().ok()).unwrap_or_default();
+    let found = here.ancestors().find(|folder| folder.join("vectors").is_dir());
     found.map(Path::to_path_buf).unwrap_or(here)
 }

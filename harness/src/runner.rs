@@ -10,10 +10,7 @@ pub fn run(arguments: &Arguments, cases: Vec<Case>) -> Conclusion {
 }
 
 fn trial(case: Case) -> Trial {
-    let missing = case
-        .needs
-        .iter()
-        .find_map(|need| capability::probe(need).err());
+    let missing = case.needs.iter().find_map(|need| capability::probe(need).err());
     let Case { name, body, .. } = case;
     Trial::test(name, move || {
         let mut run = Run::default();

@@ -117,9 +117,7 @@ pub fn parse<C: DeserializeOwned>(path: &Path, text: &str) -> Result<VectorFile<
     let cases = match table.remove("case") {
         Some(toml::Value::Array(cases)) if !cases.is_empty() => cases,
         _ => {
-            return Err(at(
-                "no [[case]]: a vector file without cases checks nothing".into(),
-            ));
+            return Err(at("no [[case]]: a vector file without cases checks nothing".into()));
         }
     };
     let head: Head = table.try_into().map_err(|e| at(format!("head: {e}")))?;
@@ -128,29 +126,19 @@ pub fn parse<C: DeserializeOwned>(path: &Path, text: &str) -> Result<VectorFile<
         let toml::Value::Table(mut fields) = case else {
             return Err(at(format!("case {index} is not a table")));
         };
-        let heads = CASE_HEAD_KEYS
-            .iter()
-            .filter_map(|key| fields.remove_entry(*key))
-            .collect();
-        let case_head: CaseHead = toml::Value::Table(heads)
-            .try_into()
-            .map_err(|e| at(format!("case {index}: {e}")))?;
+        let heads = CASE_HEAD_KEYS.iter().filter_map(|key| fields.remove_entry(*key)).collect();
+        let case_head: CaseHead =
+            toml::Value::Table(heads).try_into().map_err(|e| at(format!("case {index}: {e}")))?;
         let name = case_head.name.clone();
         if parsed.iter().any(|(other, _)| other.name == name) {
             return Err(at(format!("two cases are named '{name}'")));
         }
         if let Some(unknown) = case_head.flags.iter().find(|f| !head.flag.contains_key(*f)) {
-            return Err(at(format!(
-                "case '{name}': no [flag.{unknown}] in this file"
-            )));
+            return Err(at(format!("case '{name}': no [flag.{unknown}] in this file")));
         }
-        let own = toml::Value::Table(fields)
-            .try_into()
-            .map_err(|e| at(format!("case '{name}': {e}")))?;
+        let own =
+            toml::Value::Table(fields).try_into().map_err(|e| at(format!("case '{name}': {e}")))?;
         parsed.push((case_head, own));
     }
-    Ok(VectorFile {
-        head,
-        cases: parsed,
-    })
+    Ok(VectorFile { head, cases: parsed })
 }

@@ -15,12 +15,7 @@ pub struct Format {
 }
 
 const fn format(id: u32, name: &'static str, block_len: usize, block_bytes: usize) -> Format {
-    Format {
-        id,
-        name,
-        block_len,
-        block_bytes,
-    }
+    Format { id, name, block_len, block_bytes }
 }
 
 /// Every type id that a GGUF file may hold, in order of id. Ids 4, 5, 31–33 and 36–38 were
@@ -68,7 +63,5 @@ pub fn by_id(id: u32) -> Option<&'static Format> {
 
 /// The format named `name`, in any case.
 pub fn by_name(name: &str) -> Option<&'static Format> {
-    FORMATS
-        .iter()
-        .find(|format| format.name.eq_ignore_ascii_case(name))
+    FORMATS.iter().find(|format| format.name.eq_ignore_ascii_case(name))
 }
