@@ -1,8 +1,13 @@
 //! The registry of suites. A new suite is one file here and one line in `all`.
 
+mod bench_smoke;
+
 use harness::Case;
 
 /// Every case there is on this machine.
 pub fn all() -> Vec<Case> {
-    Vec::new()
+    let suites = [
+        bench_smoke::cases(), //
+    ];
+    suites.into_iter().flatten().collect()
 }

@@ -1,0 +1,68 @@
+//! Benchmarks as data: name, size, a piece of work, and what it is compared with. Under
+//! `cargo bench` criterion times them (see `timed`); under `cargo test` each body runs once as a
+//! `bench-smoke::` case, so that a benchmark can neither rot nor measure nothing.
+
+mod memcpy;
+mod timed;
+
+use harness::{Case, Failure};
+pub use timed::main;
+
+/// Work whose time is measured. Everything it needs is prepared before the clock starts.
+pub trait Work {
+    /// The measured body.
+    fn run(&mut self);
+
+    /// Whether the body left a plausible result. Must be red before the first [`Work::run`]: that
+    /// is how the suite knows that the check sees what the body does.
+    fn check(&self) -> Result<(), Failure>;
+}
+
+/// Prepares work that produces the given number of bytes.
+pub type Setup = Box<dyn Fn(usize) -> Result<Box<dyn Work>, Failure> + Send + Sync>;
+
+/// One benchmark.
+pub struct Bench {
+    /// Path-like name: `bench::quant::Q4_K::256KB`.
+    pub name: String,
+    /// What the body does, one word: `decode`, `copy`. Criterion's id is `name/verb`.
+    pub verb: &'static str,
+    /// Bytes that one run of the body produces; GB/s are computed from it.
+    pub bytes: usize,
+    /// The benchmark that the closing table divides by: same bytes, same run.
+    pub baseline: Option<String>,
+    /// Makes the work.
+    pub setup: Setup,
+}
+
+/// Fits every level-2 cache: shows the arithmetic.
+pub const CACHED: (usize, &str) = (256 << 10, "256KB");
+/// Fits no cache: shows the memory path.
+pub const STREAMED: (usize, &str) = (256 << 20, "256MB");
+/// What a smoke case asks for at most: enough for every code path, too little to wait for.
+const SMOKE_BYTES: usize = 1 << 20;
+
+/// Every benchmark there is.
+pub fn all() -> Vec<Bench> {
+    memcpy::benches()
+}
+
+/// Every benchmark as a case that runs the body once.
+pub fn smoke_cases() -> Vec<Case> {
+    all().into_iter().map(smoke_case).collect()
+}
+
+fn smoke_case(bench: Bench) -> Case {
+    let name = bench.name.replacen("bench::", "bench-smoke::", 1);
+    Case::new(name, move |_| smoke(&bench))
+}
+
+/// Runs the body once and proves that its check can tell whether it ran.
+pub fn smoke(bench: &Bench) -> Result<(), Failure> {
+    let mut work = (bench.setup)(bench.bytes.min(SMOKE_BYTES))?;
+    if work.check().is_ok() {
+        return Err("the check passes before the body has run: it would accept no work".into());
+    }
+    work.run();
+    work.check()
+}

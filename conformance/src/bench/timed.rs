@@ -1,0 +1,123 @@
+//! Times benchmarks with criterion and closes with a table of GB/s and the share of the baseline
+//! reached in the same run: a number without its baseline says more about the machine than about
+//! the code.
+
+use super::{Bench, Work, all};
+use comfy_table::{Cell, CellAlignment, Table, presets};
+use criterion::{Criterion, Throughput};
+use harness::Failure;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+/// Nanoseconds per run of every benchmark that criterion's filter let through, one entry a sample.
+type Samples = RefCell<BTreeMap<String, Vec<f64>>>;
+
+/// `main` under `cargo bench`; takes criterion's own command line.
+pub fn main() {
+    let mut criterion = Criterion::default()
+        .sample_size(20)
+        .warm_up_time(Duration::from_millis(300))
+        .measurement_time(Duration::from_millis(1500))
+        .without_plots()
+        .configure_from_args();
+    let benches = all();
+    let samples = Samples::default();
+    for bench in &benches {
+        time(&mut criterion, bench, &samples);
+    }
+    criterion.final_summary();
+    let samples = samples.into_inner();
+    if !samples.is_empty() {
+        println!("{}", table(&benches, &medians(&benches, samples)));
+    }
+}
+
+fn time(criterion: &mut Criterion, bench: &Bench, samples: &Samples) {
+    let mut group = criterion.benchmark_group(&bench.name);
+    group.throughput(Throughput::Bytes(bench.bytes as u64));
+    // Criterion calls the closure several times and only if its filter matches: prepare once, late.
+    let mut prepared: Option<Box<dyn Work>> = None;
+    group.bench_function(bench.verb, |bencher| {
+        let work = prepared.get_or_insert_with(|| match (bench.setup)(bench.bytes) {
+            Ok(work) => work,
+            Err(failure) => {
+                eprintln!("{}: {}", bench.name, failure.text());
+                std::process::exit(1);
+            }
+        });
+        bencher.iter_custom(|rounds| {
+            let elapsed = rounds_of(work.as_mut(), rounds);
+            let per_round = elapsed.as_nanos() as f64 / rounds as f64;
+            let mut samples = samples.borrow_mut();
+            samples.entry(bench.name.clone()).or_default().push(per_round);
+            elapsed
+        });
+    });
+    group.finish();
+    if let Some(Err(failure)) = prepared.map(|work| work.check()) {
+        eprintln!("{}: {}", bench.name, failure.text());
+        std::process::exit(1);
+    }
+}
+
+fn rounds_of(work: &mut dyn Work, rounds: u64) -> Duration {
+    let start = Instant::now();
+    for _ in 0..rounds {
+        work.run();
+    }
+    start.elapsed()
+}
+
+/// Median nanoseconds by name; baselines that the filter left out are timed here.
+fn medians(benches: &[Bench], samples: BTreeMap<String, Vec<f64>>) -> BTreeMap<String, f64> {
+    let mut medians: BTreeMap<String, f64> =
+        samples.into_iter().map(|(name, values)| (name, median(values))).collect();
+    let wanted: Vec<&String> = benches
+        .iter()
+        .filter(|bench| medians.contains_key(&bench.name))
+        .filter_map(|bench| bench.baseline.as_ref())
+        .collect();
+    for name in wanted {
+        let bench = benches.iter().find(|bench| bench.name == *name);
+        if let (false, Some(Ok(nanoseconds))) = (medians.contains_key(name), bench.map(once)) {
+            medians.insert(name.clone(), nanoseconds);
+        }
+    }
+    medians
+}
+
+fn once(bench: &Bench) -> Result<f64, Failure> {
+    let mut work = (bench.setup)(bench.bytes)?;
+    let first = rounds_of(work.as_mut(), 2).as_nanos() as f64 / 2.0;
+    // About 50 ms a sample, as criterion would take.
+    let rounds = (5e7 / first).clamp(1.0, 1e6) as u64;
+    let sample = |_| rounds_of(work.as_mut(), rounds).as_nanos() as f64 / rounds as f64;
+    Ok(median((0..15).map(sample).collect()))
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+fn table(benches: &[Bench], medians: &BTreeMap<String, f64>) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_BORDERS_ONLY);
+    table.set_header(["benchmark", "GB/s", "of baseline"]);
+    for bench in benches {
+        let Some(nanoseconds) = medians.get(&bench.name) else {
+            continue;
+        };
+        let baseline = bench.baseline.as_ref().and_then(|name| medians.get(name));
+        let share =
+            baseline.map_or("".into(), |base| format!("{:.0} %", 100.0 * base / nanoseconds));
+        let speed = format!("{:.2}", bench.bytes as f64 / nanoseconds);
+        table.add_row([
+            Cell::new(format!("{}/{}", bench.name, bench.verb)),
+            Cell::new(speed).set_alignment(CellAlignment::Right),
+            Cell::new(share).set_alignment(CellAlignment::Right),
+        ]);
+    }
+    table
+}
