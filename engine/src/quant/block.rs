@@ -1,0 +1,28 @@
+//! What every block format shares: the walk over blocks and the 16-bit floats inside them.
+//! Knows no format.
+
+use bytemuck::AnyBitPattern;
+use half::f16;
+
+/// A little-endian 16-bit float as it lies in a block, aligned to one byte.
+pub(super) type Half = [u8; 2];
+
+/// The value of a stored 16-bit float.
+#[inline]
+pub(super) fn half(stored: Half) -> f32 {
+    f16::from_le_bytes(stored).to_f32()
+}
+
+/// Every block beside the `N` elements it decodes to. `B` has alignment 1 and no padding, so a
+/// block may start at any byte of a mapped file. The caller passes whole blocks and room for
+/// exactly their elements.
+#[inline]
+pub(super) fn decoding<'a, B: AnyBitPattern, const N: usize>(
+    bytes: &'a [u8],
+    out: &'a mut [f32],
+) -> impl Iterator<Item = (&'a B, &'a mut [f32; N])> {
+    let (blocks, out) = (bytes.chunks_exact(size_of::<B>()), out.as_chunks_mut::<N>());
+    debug_assert!(blocks.remainder().is_empty() && out.1.is_empty());
+    debug_assert_eq!(blocks.len(), out.0.len());
+    blocks.map(bytemuck::from_bytes).zip(out.0)
+}

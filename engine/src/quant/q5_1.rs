@@ -1,0 +1,34 @@
+//! Q5_1: 32 elements, f16 scale and offset, 5-bit codes packed as in Q5_0.
+
+use super::block::{Half, decoding, half};
+use super::q5_0::{LEN, codes};
+use bytemuck::AnyBitPattern;
+
+/// A block as it lies in a file.
+#[repr(C)]
+#[derive(Clone, Copy, AnyBitPattern)]
+pub struct Block {
+    /// Scale.
+    pub d: Half,
+    /// Offset: the value of code 0.
+    pub m: Half,
+    /// Fifth bits, little-endian: bit i belongs to element i.
+    pub qh: [u8; 4],
+    /// Byte j holds element j in its low half and element j + 16 in its high half.
+    pub qs: [u8; LEN / 2],
+}
+
+const _: () = assert!(size_of::<Block>() == 24);
+
+/// y = code·d + m, rounded after each operation
+pub fn decode(bytes: &[u8], out: &mut [f32]) {
+    for (block, out) in decoding::<Block, LEN>(bytes, out) {
+        let (d, m) = (half(block.d), half(block.m));
+        let qh = u32::from_le_bytes(block.qh);
+        for j in 0..LEN / 2 {
+            let (low, high) = codes(&block.qs, qh, j);
+            out[j] = f32::from(low) * d + m;
+            out[j + LEN / 2] = f32::from(high) * d + m;
+        }
+    }
+}
