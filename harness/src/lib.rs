@@ -3,6 +3,7 @@
 
 pub mod capability;
 pub mod case;
+pub mod discover;
 pub mod roots;
 pub mod runner;
 pub mod vector;

@@ -88,9 +88,12 @@ pub struct CaseHead {
     /// Ids of `[flag.X]` in the same file; they are requirement ids too.
     #[serde(default)]
     pub flags: Vec<String>,
+    /// Why the case is known to fail: it still runs, and passing is then red.
+    #[serde(default, rename = "known-failure")]
+    pub known_failure: Option<String>,
 }
 
-const CASE_HEAD_KEYS: [&str; 3] = ["name", "about", "flags"];
+const CASE_HEAD_KEYS: [&str; 4] = ["name", "about", "flags", "known-failure"];
 
 /// A vector file whose cases hold a suite's own fields `C`.
 #[derive(Debug, Clone)]

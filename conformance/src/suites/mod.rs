@@ -1,6 +1,7 @@
 //! The registry of suites. A new suite is one file here and one line in `all`.
 
 mod bench_smoke;
+pub mod vectors;
 
 use harness::Case;
 
@@ -8,6 +9,7 @@ use harness::Case;
 pub fn all() -> Vec<Case> {
     let suites = [
         bench_smoke::cases(), //
+        vectors::cases(),
     ];
     suites.into_iter().flatten().collect()
 }
