@@ -1,0 +1,97 @@
+//! Reads a recording: a safetensors file of U8 and F32 tensors with its provenance. Does not use
+//! the engine's reader: a judge does not borrow the accused's eyes.
+
+use super::folder;
+use harness::Failure;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+/// One recorded file.
+pub(super) struct Recording {
+    path: String,
+    metadata: BTreeMap<String, String>,
+    tensors: BTreeMap<String, Info>,
+    data: Vec<u8>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Info {
+    dtype: String,
+    shape: Vec<usize>,
+    data_offsets: [usize; 2],
+}
+
+impl Recording {
+    /// `path` is relative to `golden/`.
+    pub(super) fn open(path: &str) -> Result<Self, Failure> {
+        let file = std::fs::read(folder().join(path))
+            .map_err(|error| format!("golden/{path}: {error}; `golden regen` records it"))?;
+        Self::parse(path, &file).map_err(|failure| match failure.text() {
+            text => format!("golden/{path}: {text}").into(),
+        })
+    }
+
+    fn parse(path: &str, file: &[u8]) -> Result<Self, Failure> {
+        let (length, rest) = file.split_first_chunk().ok_or("shorter than its header length")?;
+        let length = usize::try_from(u64::from_le_bytes(*length))?;
+        let (header, data) = rest.split_at_checked(length).ok_or("shorter than its header")?;
+        let mut header: serde_json::Map<_, _> = serde_json::from_slice(header)?;
+        let metadata = header.remove("__metadata__").ok_or("no provenance")?;
+        let tensors = serde_json::from_value(header.into())?;
+        let metadata = serde_json::from_value(metadata)?;
+        Ok(Self { path: path.into(), metadata, tensors, data: data.to_vec() })
+    }
+
+    /// A word of provenance.
+    pub(super) fn metadata(&self, key: &str) -> Result<&str, Failure> {
+        let found = self.metadata.get(key).map(String::as_str);
+        Ok(found.ok_or_else(|| format!("golden/{}: no metadata {key}", self.path))?)
+    }
+
+    /// A U8 tensor: its bytes and the bytes of one row.
+    pub(super) fn bytes(&self, name: &str) -> Result<(&[u8], usize), Failure> {
+        let (data, shape) = self.tensor(name, "U8", 1)?;
+        Ok((data, shape[1]))
+    }
+
+    /// An F32 tensor: its values and the length of one row.
+    pub(super) fn floats(&self, name: &str) -> Result<(Vec<f32>, usize), Failure> {
+        let (data, shape) = self.tensor(name, "F32", 4)?;
+        let values = data.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes));
+        Ok((values.collect(), shape[1]))
+    }
+
+    fn tensor(
+        &self,
+        name: &str,
+        dtype: &str,
+        width: usize,
+    ) -> Result<(&[u8], [usize; 2]), Failure> {
+        let wrong = |what: String| Failure::from(format!("golden/{}: {name}: {what}", self.path));
+        let info = self.tensors.get(name).ok_or_else(|| wrong("no such tensor".into()))?;
+        let shape: [usize; 2] = info
+            .shape
+            .as_slice()
+            .try_into()
+            .map_err(|_| wrong(format!("shape {:?}", info.shape)))?;
+        let [start, end] = info.data_offsets;
+        let data = self.data.get(start..end).ok_or_else(|| wrong("beyond the end".into()))?;
+        if info.dtype != dtype || data.len() != shape[0] * shape[1] * width || data.is_empty() {
+            return Err(wrong(format!("{} {shape:?} in {} bytes", info.dtype, data.len())));
+        }
+        Ok((data, shape))
+    }
+
+    /// The named group that holds block or row `index`.
+    pub(super) fn group(&self, index: usize) -> Result<String, Failure> {
+        let groups: Vec<(String, usize)> = serde_json::from_str(self.metadata("groups")?)?;
+        let mut end = 0;
+        let holds = |(_, count): &&(String, usize)| {
+            end += count;
+            index < end
+        };
+        let found = groups.iter().find(holds);
+        Ok(found.map_or_else(|| "no group".into(), |(name, _)| name.clone()))
+    }
+}
