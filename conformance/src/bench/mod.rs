@@ -3,6 +3,7 @@
 //! `bench-smoke::` case, so that a benchmark can neither rot nor measure nothing.
 
 mod memcpy;
+mod quant;
 mod timed;
 
 use harness::{Case, Failure};
@@ -44,7 +45,8 @@ const SMOKE_BYTES: usize = 1 << 20;
 
 /// Every benchmark there is.
 pub fn all() -> Vec<Bench> {
-    memcpy::benches()
+    let areas = [memcpy::benches(), quant::benches()];
+    areas.into_iter().flatten().collect()
 }
 
 /// Every benchmark as a case that runs the body once.

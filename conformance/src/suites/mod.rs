@@ -2,12 +2,17 @@
 
 mod bench_smoke;
 mod golden;
+mod tidy;
 pub mod vectors;
 
 use harness::Case;
 
 /// Every case there is on this machine.
 pub fn all() -> Vec<Case> {
-    let suites = [bench_smoke::cases(), golden::cases(), vectors::cases()];
-    suites.into_iter().flatten().collect()
+    let mut cases = Vec::new();
+    cases.extend(bench_smoke::cases());
+    cases.extend(golden::cases());
+    cases.extend(tidy::cases());
+    cases.extend(vectors::cases());
+    cases
 }

@@ -2,14 +2,14 @@
 
 use super::block::{Half, decoding, half};
 use super::iq4_nl::values;
-use bytemuck::{Pod, Zeroable};
+use bytemuck::AnyBitPattern;
 
 /// Elements of a block.
 pub const LEN: usize = 256;
 
 /// A block as it lies in a file.
 #[repr(C)]
-#[derive(Clone, Copy, Pod, Zeroable)]
+#[derive(Clone, Copy, AnyBitPattern)]
 pub struct Block {
     /// Scale of the scales.
     pub d: Half,

@@ -2,11 +2,11 @@
 
 use super::block::{Half, decoding, half};
 use super::q5_0::{LEN, codes};
-use bytemuck::{Pod, Zeroable};
+use bytemuck::AnyBitPattern;
 
 /// A block as it lies in a file.
 #[repr(C)]
-#[derive(Clone, Copy, Pod, Zeroable)]
+#[derive(Clone, Copy, AnyBitPattern)]
 pub struct Block {
     /// Scale.
     pub d: Half,
