@@ -37,6 +37,8 @@ pub enum Class {
     BadBlock,
     BadOffset,
     SizeOverflow,
+    /// Only ever a warning: padding that should be zero is not.
+    NonZeroPad,
     BadSplit,
     UnknownArch,
     BadHparam,
@@ -45,6 +47,7 @@ pub enum Class {
     MissingTensor,
     ExtraTensor,
     BadTensorType,
+    ExtraDim,
     NonFinite,
     FileChanged,
     BadJson,
@@ -71,7 +74,7 @@ pub enum Error {
         detail: String,
     },
     /// The operating system said no.
-    #[error("{doing} {}: {source}", path.display())]
+    #[error("{doing} {}: {source}", shown(path.as_os_str().as_encoded_bytes()))]
     Io {
         /// What we were doing: "open", "map", "write".
         doing: &'static str,
@@ -91,11 +94,66 @@ impl Error {
         Error::Refused { class, place: place.into(), detail: detail.into() }
     }
 
+    /// Wraps the operating system's answer.
+    pub fn io(doing: &'static str, path: impl Into<PathBuf>, source: std::io::Error) -> Self {
+        Error::Io { doing, path: path.into(), source }
+    }
+
+    /// What the process ends with: 3 for a refused file, 2 for a wrong command line, else 1.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Error::Refused { .. } => 3,
+            Error::Usage(_) => 2,
+            Error::Io { .. } => 1,
+        }
+    }
+
     /// The class, if this is a refusal.
     pub fn class(&self) -> Option<Class> {
         match self {
             Error::Refused { class, .. } => Some(*class),
             _ => None,
         }
+    }
+}
+
+/// How many characters of a name a message shows.
+const SHOWN_CHARS: usize = 80;
+
+/// Text from a file, fit for one line of a message: quoted, everything unprintable escaped, long
+/// text cut with its length. Names in files are hostile until proven otherwise.
+pub fn shown(text: impl AsRef<[u8]>) -> String {
+    let text = text.as_ref();
+    // A character has at most four bytes, so this holds one character more than is shown.
+    let head = &text[..text.len().min((SHOWN_CHARS + 1) * 4)];
+    let pieces = head.utf8_chunks().flat_map(|chunk| {
+        let valid = chunk.valid().chars().map(escaped);
+        let invalid = chunk.invalid().iter().map(|byte| format!("\\x{byte:02x}"));
+        valid.chain(invalid)
+    });
+    let mut line = String::from('"');
+    for (index, piece) in pieces.enumerate() {
+        if index == SHOWN_CHARS {
+            return format!("{line}…\" ({} bytes)", text.len());
+        }
+        line.push_str(&piece);
+    }
+    line + "\""
+}
+
+fn escaped(c: char) -> String {
+    match c {
+        '\'' => c.to_string(),
+        _ => c.escape_debug().to_string(),
+    }
+}
+
+/// What a message is about, spelled only if the message is: `tensor "blk.0.attn_q.weight"`.
+#[derive(Debug, Clone, Copy)]
+pub struct Named<'a>(pub &'static str, pub &'a str);
+
+impl std::fmt::Display for Named<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.0, shown(self.1))
     }
 }

@@ -1,7 +1,7 @@
 //! IQ4_NL: 32 elements, one f16 scale, 4-bit indices into a table of uneven steps.
 
 use super::block::{Half, decoding, half};
-use bytemuck::AnyBitPattern;
+use bytemuck::{Pod, Zeroable};
 
 /// Elements of a block.
 pub const LEN: usize = 32;
@@ -13,7 +13,7 @@ pub const VALUES: [i8; 16] =
 
 /// A block as it lies in a file.
 #[repr(C)]
-#[derive(Clone, Copy, AnyBitPattern)]
+#[derive(Clone, Copy, Pod, Zeroable)]
 pub struct Block {
     /// Scale.
     pub d: Half,

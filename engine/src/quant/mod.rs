@@ -2,13 +2,20 @@
 //! Knows blocks of bytes, not where they come from.
 
 mod block;
+mod check;
+mod mxfp4_encode;
+mod q4_k_fit;
+mod q6_k_fit;
 
 pub mod bf16;
+pub mod encode;
 pub mod f16;
 pub mod f32;
 pub mod iq4_nl;
 pub mod iq4_xs;
+pub mod mx;
 pub mod mxfp4;
+pub mod nvfp4;
 pub mod q2_k;
 pub mod q3_k;
 pub mod q4_0;
@@ -19,6 +26,10 @@ pub mod q5_1;
 pub mod q5_k;
 pub mod q6_k;
 pub mod q8_0;
+
+use check::Stored::*;
+pub use check::{Defect, Stored};
+use encode::Encode;
 
 /// Decodes whole blocks; the output has room for exactly their elements.
 pub type Decode = fn(&[u8], &mut [f32]);
@@ -38,10 +49,23 @@ pub struct Format {
     pub decode: Option<Decode>,
     /// The decoder that is written to be read.
     pub scalar: Option<Decode>,
+    /// The encoder.
+    pub encode: Option<Encode>,
+    /// Where a block holds numbers that can be NaN or infinite; see [`Format::check`].
+    pub floats: &'static [Stored],
 }
 
 const fn format(id: u32, name: &'static str, block_len: usize, block_bytes: usize) -> Format {
-    Format { id, name, block_len, block_bytes, decode: None, scalar: None }
+    Format {
+        id,
+        name,
+        block_len,
+        block_bytes,
+        decode: None,
+        scalar: None,
+        encode: None,
+        floats: &[],
+    }
 }
 
 impl Format {
@@ -50,46 +74,64 @@ impl Format {
         self.decode = Some(scalar);
         self
     }
+
+    const fn holds(mut self, floats: &'static [Stored]) -> Self {
+        self.floats = floats;
+        self
+    }
+
+    const fn encodes(mut self, encode: Encode) -> Self {
+        self.encode = Some(encode);
+        self
+    }
 }
 
 /// Every type id that a GGUF file may hold, in order of id. Ids 4, 5, 31–33 and 36–38 were
 /// removed from the format and are unknown on purpose.
 pub static FORMATS: &[Format] = &[
-    format(0, "F32", 1, 4).decodes(f32::decode),
-    format(1, "F16", 1, 2).decodes(f16::decode),
-    format(2, "Q4_0", 32, 18).decodes(q4_0::decode),
-    format(3, "Q4_1", 32, 20).decodes(q4_1::decode),
-    format(6, "Q5_0", 32, 22).decodes(q5_0::decode),
-    format(7, "Q5_1", 32, 24).decodes(q5_1::decode),
-    format(8, "Q8_0", 32, 34).decodes(q8_0::decode),
-    format(9, "Q8_1", 32, 36),
-    format(10, "Q2_K", 256, 84).decodes(q2_k::decode),
-    format(11, "Q3_K", 256, 110).decodes(q3_k::decode),
-    format(12, "Q4_K", 256, 144).decodes(q4_k::decode),
-    format(13, "Q5_K", 256, 176).decodes(q5_k::decode),
-    format(14, "Q6_K", 256, 210).decodes(q6_k::decode),
-    format(15, "Q8_K", 256, 292),
-    format(16, "IQ2_XXS", 256, 66),
-    format(17, "IQ2_XS", 256, 74),
-    format(18, "IQ3_XXS", 256, 98),
-    format(19, "IQ1_S", 256, 50),
-    format(20, "IQ4_NL", 32, 18).decodes(iq4_nl::decode),
-    format(21, "IQ3_S", 256, 110),
-    format(22, "IQ2_S", 256, 82),
-    format(23, "IQ4_XS", 256, 136).decodes(iq4_xs::decode),
+    format(0, "F32", 1, 4).holds(&[F32(0)]).decodes(f32::decode).encodes(f32::encode),
+    format(1, "F16", 1, 2).holds(&[F16(0)]).decodes(f16::decode).encodes(f16::encode),
+    format(2, "Q4_0", 32, 18).holds(&[F16(0)]).decodes(q4_0::decode).encodes(q4_0::encode),
+    format(3, "Q4_1", 32, 20).holds(&[F16(0), F16(2)]).decodes(q4_1::decode),
+    format(6, "Q5_0", 32, 22).holds(&[F16(0)]).decodes(q5_0::decode).encodes(q5_0::encode),
+    format(7, "Q5_1", 32, 24).holds(&[F16(0), F16(2)]).decodes(q5_1::decode),
+    format(8, "Q8_0", 32, 34).holds(&[F16(0)]).decodes(q8_0::decode).encodes(q8_0::encode),
+    format(9, "Q8_1", 32, 36).holds(&[F16(0), F16(2)]),
+    format(10, "Q2_K", 256, 84).holds(&[F16(80), F16(82)]).decodes(q2_k::decode),
+    format(11, "Q3_K", 256, 110).holds(&[F16(108)]).decodes(q3_k::decode),
+    format(12, "Q4_K", 256, 144)
+        .holds(&[F16(0), F16(2)])
+        .decodes(q4_k::decode)
+        .encodes(q4_k::encode),
+    format(13, "Q5_K", 256, 176).holds(&[F16(0), F16(2)]).decodes(q5_k::decode),
+    format(14, "Q6_K", 256, 210).holds(&[F16(208)]).decodes(q6_k::decode).encodes(q6_k::encode),
+    format(15, "Q8_K", 256, 292).holds(&[F32(0)]),
+    format(16, "IQ2_XXS", 256, 66).holds(&[F16(0)]),
+    format(17, "IQ2_XS", 256, 74).holds(&[F16(0)]),
+    format(18, "IQ3_XXS", 256, 98).holds(&[F16(0)]),
+    format(19, "IQ1_S", 256, 50).holds(&[F16(0)]),
+    format(20, "IQ4_NL", 32, 18).holds(&[F16(0)]).decodes(iq4_nl::decode),
+    format(21, "IQ3_S", 256, 110).holds(&[F16(0)]),
+    format(22, "IQ2_S", 256, 82).holds(&[F16(0)]),
+    format(23, "IQ4_XS", 256, 136).holds(&[F16(0)]).decodes(iq4_xs::decode),
     format(24, "I8", 1, 1),
     format(25, "I16", 1, 2),
     format(26, "I32", 1, 4),
     format(27, "I64", 1, 8),
-    format(28, "F64", 1, 8),
-    format(29, "IQ1_M", 256, 56),
-    format(30, "BF16", 1, 2).decodes(bf16::decode),
-    format(34, "TQ1_0", 256, 54),
-    format(35, "TQ2_0", 256, 66),
-    format(39, "MXFP4", 32, 17).decodes(mxfp4::decode),
-    format(40, "NVFP4", 64, 36),
-    format(41, "Q1_0", 128, 18),
-    format(42, "Q2_0", 64, 18),
+    format(28, "F64", 1, 8).holds(&[F64(0)]),
+    format(29, "IQ1_M", 256, 56).holds(&[F16InNibbles(48)]),
+    format(30, "BF16", 1, 2).holds(&[Bf16(0)]).decodes(bf16::decode).encodes(bf16::encode),
+    format(34, "TQ1_0", 256, 54).holds(&[F16(52)]),
+    format(35, "TQ2_0", 256, 66).holds(&[F16(64)]),
+    format(39, "MXFP4", 32, 17)
+        .holds(&[Mxfp4])
+        .decodes(mxfp4::decode)
+        .encodes(mxfp4_encode::encode),
+    format(40, "NVFP4", 64, 36)
+        .holds(&[Ue4m3(0), Ue4m3(1), Ue4m3(2), Ue4m3(3)])
+        .decodes(nvfp4::decode),
+    format(41, "Q1_0", 128, 18).holds(&[F16(0)]),
+    format(42, "Q2_0", 64, 18).holds(&[F16(0)]),
 ];
 
 /// The format with GGUF type id `id`.

@@ -1,14 +1,14 @@
 //! Q2_K: 256 elements in 16 sub-blocks, each with a 4-bit scale and a 4-bit minimum.
 
 use super::block::{Half, decoding, half};
-use bytemuck::AnyBitPattern;
+use bytemuck::{Pod, Zeroable};
 
 /// Elements of a block.
 pub const LEN: usize = 256;
 
 /// A block as it lies in a file.
 #[repr(C)]
-#[derive(Clone, Copy, AnyBitPattern)]
+#[derive(Clone, Copy, Pod, Zeroable)]
 pub struct Block {
     /// Sub-block s: scale in the low half of byte s, minimum in the high half.
     pub scales: [u8; LEN / 16],

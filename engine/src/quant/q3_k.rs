@@ -1,14 +1,14 @@
 //! Q3_K: 256 elements in 16 sub-blocks with 6-bit scales; the third bit of a code lies apart.
 
 use super::block::{Half, decoding, half};
-use bytemuck::AnyBitPattern;
+use bytemuck::{Pod, Zeroable};
 
 /// Elements of a block.
 pub const LEN: usize = 256;
 
 /// A block as it lies in a file.
 #[repr(C)]
-#[derive(Clone, Copy, AnyBitPattern)]
+#[derive(Clone, Copy, Pod, Zeroable)]
 pub struct Block {
     /// Third bits: bit b of byte l belongs to element 32·b + l. A clear bit subtracts 4.
     pub hmask: [u8; LEN / 8],

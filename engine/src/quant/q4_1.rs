@@ -1,14 +1,14 @@
 //! Q4_1: 32 elements, f16 scale and offset, 4-bit codes.
 
 use super::block::{Half, decoding, half};
-use bytemuck::AnyBitPattern;
+use bytemuck::{Pod, Zeroable};
 
 /// Elements of a block.
 pub const LEN: usize = 32;
 
 /// A block as it lies in a file.
 #[repr(C)]
-#[derive(Clone, Copy, AnyBitPattern)]
+#[derive(Clone, Copy, Pod, Zeroable)]
 pub struct Block {
     /// Scale.
     pub d: Half,

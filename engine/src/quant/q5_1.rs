@@ -2,11 +2,11 @@
 
 use super::block::{Half, decoding, half};
 use super::q5_0::{LEN, codes};
-use bytemuck::AnyBitPattern;
+use bytemuck::{Pod, Zeroable};
 
 /// A block as it lies in a file.
 #[repr(C)]
-#[derive(Clone, Copy, AnyBitPattern)]
+#[derive(Clone, Copy, Pod, Zeroable)]
 pub struct Block {
     /// Scale.
     pub d: Half,

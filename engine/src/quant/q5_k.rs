@@ -2,14 +2,14 @@
 
 use super::block::{Half, decoding, half};
 use super::q4_k::scale_and_min;
-use bytemuck::AnyBitPattern;
+use bytemuck::{Pod, Zeroable};
 
 /// Elements of a block.
 pub const LEN: usize = 256;
 
 /// A block as it lies in a file.
 #[repr(C)]
-#[derive(Clone, Copy, AnyBitPattern)]
+#[derive(Clone, Copy, Pod, Zeroable)]
 pub struct Block {
     /// Scale of the scales.
     pub d: Half,

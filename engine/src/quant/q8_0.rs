@@ -1,14 +1,15 @@
 //! Q8_0: 32 elements, one f16 scale, signed 8-bit codes (−128 is legal to read, never written).
 
-use super::block::{Half, decoding, half};
-use bytemuck::AnyBitPattern;
+use super::block::{Half, decoding, encoding, half};
+use super::encode::{Rule, Tally, Unencodable, extreme, reciprocal, require_finite, store_scale};
+use bytemuck::{Pod, Zeroable};
 
 /// Elements of a block.
 pub const LEN: usize = 32;
 
 /// A block as it lies in a file.
 #[repr(C)]
-#[derive(Clone, Copy, AnyBitPattern)]
+#[derive(Clone, Copy, Pod, Zeroable)]
 pub struct Block {
     /// Scale.
     pub d: Half,
@@ -26,4 +27,17 @@ pub fn decode(bytes: &[u8], out: &mut [f32]) {
             *out = f32::from(code) * d;
         }
     }
+}
+
+/// The element of largest magnitude gets ±127; ties round away from zero, as C's `roundf`.
+pub fn encode(values: &[f32], bytes: &mut [u8], _rule: Rule) -> Result<Tally, Unencodable> {
+    require_finite(values)?;
+    let mut tally = Tally::default();
+    for (index, (x, block)) in encoding::<Block, LEN>(values, bytes).enumerate() {
+        let d = extreme(x).abs() / 127.0;
+        let inverse = reciprocal(d);
+        block.d = store_scale(d, index, &mut tally)?;
+        block.qs = x.map(|x| (x * inverse).round() as i8);
+    }
+    Ok(tally)
 }

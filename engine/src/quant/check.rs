@@ -1,0 +1,116 @@
+//! Looks for stored numbers that are not numbers. Knows where a block keeps them, from the table
+//! in `mod.rs`, not what the rest of a block means.
+
+use super::{Format, mxfp4};
+use std::fmt;
+
+/// A number of a block that can be NaN or infinite, and the byte where it starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stored {
+    /// IEEE half precision.
+    F16(usize),
+    /// The upper half of an F32.
+    Bf16(usize),
+    /// IEEE single precision.
+    F32(usize),
+    /// IEEE double precision.
+    F64(usize),
+    /// Unsigned E4M3 of NVFP4: seven bits, all set is NaN.
+    Ue4m3(usize),
+    /// The half-precision scale of IQ1_M: the top nibbles of four 16-bit words, low nibble first.
+    F16InNibbles(usize),
+    /// A whole MXFP4 block: scale byte 255 is NaN, and large codes under 253 and 254 overflow.
+    Mxfp4,
+}
+
+/// The first stored number of some data that is not a number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Defect {
+    /// Which block.
+    pub block: usize,
+    /// Byte within the block.
+    pub byte: usize,
+    /// Its bits, as wide as it is stored.
+    pub bits: u64,
+    /// What it is: "an f16 NaN".
+    pub what: &'static str,
+}
+
+impl fmt::Display for Defect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Defect { block, byte, bits, what } = self;
+        write!(f, "block {block} holds {what}: {bits:#x} at its byte {byte}")
+    }
+}
+
+impl Format {
+    /// The first block of `data` that holds NaN or an infinity, or decodes to one. A partial
+    /// block at the end is not looked at.
+    pub fn check(&self, data: &[u8]) -> Result<(), Defect> {
+        let found = self.floats.iter().filter_map(|float| self.first(*float, data));
+        found.min_by_key(|defect| defect.block).map_or(Ok(()), Err)
+    }
+
+    // One pass a stored number, so that the inner loop does nothing but compare.
+    fn first(&self, float: Stored, data: &[u8]) -> Option<Defect> {
+        let blocks = || data.chunks_exact(self.block_bytes).enumerate();
+        let ieee16 = |at: usize, exponent: u16, nan: &'static str, inf: &'static str| {
+            let bits = |block: &[u8]| u16::from_le_bytes([block[at], block[at + 1]]);
+            let (block, bits) = blocks()
+                .map(|(i, block)| (i, bits(block)))
+                .find(|(_, bits)| bits & exponent == exponent)?;
+            let what = if bits & 0x7FFF == exponent { inf } else { nan };
+            Some(Defect { block, byte: at, bits: bits.into(), what })
+        };
+        match float {
+            Stored::F16(at) => ieee16(at, 0x7C00, "an f16 NaN", "an f16 infinity"),
+            Stored::Bf16(at) => ieee16(at, 0x7F80, "a bf16 NaN", "a bf16 infinity"),
+            Stored::F32(at) => blocks().find_map(|(block, bytes)| {
+                let value = f32::from_le_bytes(*bytes[at..].first_chunk()?);
+                let what = if value.is_nan() { "an f32 NaN" } else { "an f32 infinity" };
+                let bits = value.to_bits().into();
+                (!value.is_finite()).then_some(Defect { block, byte: at, bits, what })
+            }),
+            Stored::F64(at) => blocks().find_map(|(block, bytes)| {
+                let value = f64::from_le_bytes(*bytes[at..].first_chunk()?);
+                let what = if value.is_nan() { "an f64 NaN" } else { "an f64 infinity" };
+                let bits = value.to_bits();
+                (!value.is_finite()).then_some(Defect { block, byte: at, bits, what })
+            }),
+            Stored::Ue4m3(at) => {
+                blocks().find(|(_, bytes)| bytes[at] & 127 == 127).map(|(block, bytes)| {
+                    let bits = bytes[at].into();
+                    Defect { block, byte: at, bits, what: "an unsigned E4M3 NaN scale" }
+                })
+            }
+            Stored::F16InNibbles(at) => blocks().find_map(|(block, bytes)| {
+                let nibble = |bits, word: usize| {
+                    bits | u16::from(bytes[at + 2 * word + 1] >> 4) << (4 * word)
+                };
+                let bits = (0..4).fold(0, nibble);
+                let defect = Defect {
+                    block,
+                    byte: at,
+                    bits: bits.into(),
+                    what: "an f16 scale that is no number",
+                };
+                (bits & 0x7C00 == 0x7C00).then_some(defect)
+            }),
+            Stored::Mxfp4 => blocks().find_map(|(block, bytes)| mxfp4_defect(block, bytes)),
+        }
+    }
+}
+
+fn mxfp4_defect(block: usize, bytes: &[u8]) -> Option<Defect> {
+    let (e, codes) = bytes.split_first()?;
+    if *e == mxfp4::NAN_SCALE {
+        return Some(Defect { block, byte: 0, bits: 255, what: "an E8M0 NaN scale" });
+    }
+    if *e < 253 {
+        return None;
+    }
+    let overflows = |code: u8| mxfp4::VALUES[usize::from(*e)][usize::from(code)].is_infinite();
+    let at = codes.iter().position(|byte| overflows(byte & 15) || overflows(byte >> 4))?;
+    let what = "an MXFP4 element that overflows f32";
+    Some(Defect { block, byte: 1 + at, bits: codes[at].into(), what })
+}
