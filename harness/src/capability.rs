@@ -1,12 +1,57 @@
-//! What a machine may lack. Knows how to ask the machine, not who needs the answer.
+//! What a machine may lack: the one table of capabilities. Knows how to ask the machine, not who
+//! needs the answer.
 
-/// Whether this machine has `capability`; the error says what is missing.
-pub fn probe(capability: &str) -> Result<(), String> {
-    match capability {
-        "llama-cpp-models" => match std::env::var_os("ORCD_LLAMA_CPP_MODELS") {
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+/// A row of the table.
+pub struct Capability {
+    /// What cases and `REQUIRE=` call it.
+    pub name: &'static str,
+    /// What it is, for people.
+    pub about: &'static str,
+    /// Asks this machine; the error says what is missing. Must not panic and must be quick.
+    pub probe: fn() -> Result<(), String>,
+}
+
+/// Every capability there is, sorted by name.
+pub const CAPABILITIES: &[Capability] = &[
+    Capability {
+        name: "cuda",
+        about: "an NVIDIA driver with at least one device",
+        probe: crate::cuda_probe::probe,
+    },
+    Capability {
+        name: "llama-cpp-models",
+        about: "the folder ORCD_LLAMA_CPP_MODELS, `models` of a llama.cpp checkout",
+        probe: || match std::env::var_os("ORCD_LLAMA_CPP_MODELS") {
             Some(_) => Ok(()),
             None => Err("ORCD_LLAMA_CPP_MODELS is not set".into()),
         },
-        other => Err(format!("unknown capability '{other}'")),
+    },
+];
+
+/// The row called `name`.
+pub fn row(name: &str) -> Option<&'static Capability> {
+    CAPABILITIES.iter().find(|row| row.name == name)
+}
+
+/// All names.
+pub fn names() -> Vec<&'static str> {
+    CAPABILITIES.iter().map(|row| row.name).collect()
+}
+
+/// Whether this machine has `name`; the error says what is missing. Each is asked once a process.
+pub fn probe(name: &str) -> Result<(), String> {
+    static ANSWERS: Mutex<BTreeMap<String, Result<(), String>>> = Mutex::new(BTreeMap::new());
+    let mut answers = ANSWERS.lock().map_err(|_| "a probe panicked".to_string())?;
+    if let Some(answer) = answers.get(name) {
+        return answer.clone();
     }
+    let answer = match row(name) {
+        Some(row) => (row.probe)(),
+        None => Err(format!("no capability is called '{name}'")),
+    };
+    answers.insert(name.into(), answer.clone());
+    answer
 }

@@ -1,11 +1,13 @@
 //! A case: a name, what it needs, and a body that ends in a verdict. Knows nothing of how cases
 //! are listed or reported.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::fmt::Display;
 
-/// A case's place in the queue: cases of one lane never run beside each other.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A case's place in the queue. It follows from the case's name, so that nextest, which knows only
+/// names, and the runner's own locks always agree (`.config/nextest.toml`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Lane {
     /// No shared resource: as many at a time as there are threads.
     Any,
@@ -13,6 +15,18 @@ pub enum Lane {
     Gpu,
     /// Listens on a socket: few at a time.
     Server,
+}
+
+/// Each lane that is narrow: the first word of its cases' names, and how many may run at a time.
+pub const LANES: [(Lane, &str, usize); 2] = [(Lane::Gpu, "cuda", 1), (Lane::Server, "http", 4)];
+
+impl Lane {
+    /// The lane of the case `name`.
+    pub fn of(name: &str) -> Lane {
+        let first = name.split("::").next();
+        let row = LANES.iter().find(|(_, word, _)| first == Some(*word));
+        row.map_or(Lane::Any, |(lane, _, _)| *lane)
+    }
 }
 
 /// Why a case failed, as text for a human.
@@ -34,7 +48,7 @@ impl<T: Display> From<T> for Failure {
 }
 
 /// A difference from an oracle that we keep on purpose.
-#[derive(Debug, Clone, Serialize, PartialEq, Eq)]
+#[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
 pub struct Deviation {
     /// Stable id, e.g. `ggml-neg-zero`.
     pub id: String,
@@ -43,7 +57,7 @@ pub struct Deviation {
 }
 
 /// A number a case measured, kept in the results.
-#[derive(Debug, Clone, Serialize, PartialEq)]
+#[derive(Debug, Clone, Serialize, Deserialize, PartialEq)]
 pub struct Figure {
     /// What was measured, e.g. `nmse`.
     pub name: String,
@@ -84,8 +98,6 @@ pub type Body = Box<dyn Fn(&mut Run) -> Result<(), Failure> + Send + Sync>;
 pub struct Case {
     /// Path-like name, e.g. `vectors::mxfp4::dequant::subnormal-neg`.
     pub name: String,
-    /// See [`Lane`].
-    pub lane: Lane,
     /// Requirement ids this case answers (`C06`, `M0-W-1822`).
     pub requirements: Vec<String>,
     /// Capabilities the machine must have (`cuda`, `llama-cpp-models`); see `capability`.
@@ -104,18 +116,11 @@ impl Case {
     ) -> Self {
         Case {
             name: name.into(),
-            lane: Lane::Any,
             requirements: Vec::new(),
             needs: Vec::new(),
             known_failure: None,
             body: Box::new(body),
         }
-    }
-
-    /// Puts the case into a lane.
-    pub fn lane(mut self, lane: Lane) -> Self {
-        self.lane = lane;
-        self
     }
 
     /// Adds requirement ids.

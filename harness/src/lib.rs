@@ -3,7 +3,15 @@
 
 pub mod capability;
 pub mod case;
+mod cuda_probe;
 pub mod discover;
+pub mod environment;
+pub mod execute;
+pub mod machine;
+pub mod name;
+pub mod plan;
+pub mod record;
+pub mod results;
 pub mod roots;
 pub mod runner;
 pub mod vector;
