@@ -127,7 +127,7 @@ pub(super) fn check_count(what: &str, count: u64, min: u64, left: u64, at: u64) 
     Ok(())
 }
 
-fn alignment_of(metadata: &Metadata) -> Result<u32> {
+pub(super) fn alignment_of(metadata: &Metadata) -> Result<u32> {
     let alignment = metadata.opt_u32("general.alignment")?.unwrap_or(DEFAULT_ALIGNMENT);
     if !alignment.is_power_of_two() || alignment > MAX_ALIGNMENT {
         let detail = format!("{alignment}, wanted a power of two up to {MAX_ALIGNMENT}");
@@ -142,35 +142,50 @@ pub(super) fn padded(position: u64, alignment: u32) -> u64 {
     position.next_multiple_of(u64::from(alignment))
 }
 
+/// Puts one tensor behind the other, each padded to the alignment.
+pub(super) struct Placer {
+    pub(super) next: u64,
+    pub(super) alignment: u32,
+}
+
+impl Placer {
+    /// Where `bytes` of data go; `None` beyond the largest file position.
+    pub(super) fn place(&mut self, bytes: u64) -> Option<u64> {
+        let start = self.next;
+        let end = start.checked_add(bytes).filter(|end| *end <= MAX_POSITION)?;
+        self.next = Some(padded(end, self.alignment)).filter(|end| *end <= MAX_POSITION)?;
+        Some(start)
+    }
+}
+
 /// The one pass of offset arithmetic. Tensors follow each other in file order, each padded to the
 /// alignment, without gaps; the file holds all of them, the last padding included. (ggml reads the
 /// data section as a whole, padding and all, so a file without it does not load there either.)
 fn lay_out(tensors: &mut [TensorInfo], alignment: u32, data_start: u64, size: u64) -> Result<()> {
-    let mut next = data_start;
+    let mut placer = Placer { next: data_start, alignment };
     let count = tensors.len();
     for (number, tensor) in tensors.iter_mut().enumerate() {
+        let (offset, next) = (tensor.offset, placer.next);
         let wanted = next - data_start;
-        let place = || format!("{} ({number} of {count})", tensor.place());
-        if tensor.offset != wanted {
-            let detail = format!(
-                "offset {} ({:#x}), wanted {wanted}: the end of the tensor before, padded to \
-                 alignment {alignment}",
-                tensor.offset, tensor.offset
-            );
-            return Err(Error::refused(Class::BadOffset, place(), detail));
-        }
-        let end = next.checked_add(tensor.bytes).filter(|end| *end <= MAX_POSITION);
-        let end = end.map(|end| padded(end, alignment)).filter(|end| *end <= MAX_POSITION);
-        let Some(end) = end else {
-            let detail = format!(
-                "{} bytes from byte {next} end beyond the largest file position",
-                tensor.bytes
-            );
-            return Err(Error::refused(Class::SizeOverflow, place(), detail));
+        let refuse = |class, detail| {
+            let place = format!("{} ({number} of {count})", tensor.place());
+            Err(Error::refused(class, place, detail))
         };
-        tensor.start = next;
-        next = end;
+        if offset != wanted {
+            let detail = format!(
+                "offset {offset} ({offset:#x}), wanted {wanted}: the end of the tensor before, \
+                 padded to alignment {alignment}"
+            );
+            return refuse(Class::BadOffset, detail);
+        }
+        let Some(start) = placer.place(tensor.bytes) else {
+            let bytes = tensor.bytes;
+            let detail = format!("{bytes} bytes from byte {next} end beyond 2^63 - 1");
+            return refuse(Class::SizeOverflow, detail);
+        };
+        tensor.start = start;
     }
+    let next = placer.next;
     match tensors.iter().find(|tensor| padded(tensor.start + tensor.bytes, alignment) > size) {
         None => Ok(()),
         Some(cut) => {

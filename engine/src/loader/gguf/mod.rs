@@ -7,11 +7,13 @@ pub mod layout;
 pub mod metadata;
 pub mod tensor;
 pub mod value;
+pub mod writer;
 
 pub use layout::{Layout, Warning};
 pub use metadata::Metadata;
 pub use tensor::{Shape, TensorInfo};
 pub use value::{Array, Strings, Value};
+pub use writer::Writer;
 
 use super::map::Mapped;
 use crate::error::Result;
