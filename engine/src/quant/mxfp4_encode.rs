@@ -42,7 +42,8 @@ fn exact_power(amax: f32) -> i32 {
 }
 
 /// floor(log2f(amax)): a logarithm in f32 rounds up to k for some values just below 2^k, which
-/// doubles their scale. Zero and everything below the last scale gives −127. The f64 logarithm rounded to f32 is the correctly rounded one.
+/// doubles their scale. Zero and everything below the last scale gives −127. The f64 logarithm
+/// rounded to f32 is the correctly rounded one.
 fn rounded_power(amax: f32) -> i32 {
     ((f64::from(amax).log2() as f32).floor() as i32).max(-127)
 }

@@ -144,7 +144,12 @@ macro_rules! values {
                 }
             }
 
-            fn read_items(id: u32, n: u64, cursor: &mut Cursor, what: &dyn Display) -> Result<Array> {
+            fn read_items(
+                id: u32,
+                n: u64,
+                cursor: &mut Cursor,
+                what: &dyn Display,
+            ) -> Result<Array> {
                 Ok(match id {
                     $($id => Array::$Variant(read_numbers(n, cursor, what)?),)*
                     BOOL => Array::Bool(read_bools(n, cursor, what)?),
