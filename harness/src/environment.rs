@@ -12,7 +12,6 @@ pub const VARIABLES: &[(&str, &str)] = &[
     ("ORCD_LLAMA_CPP_MODELS", "folder with the vocabularies and templates of a llama.cpp checkout"),
     ("ORCD_RESULTS", "where results go instead of target/judge/results.jsonl"),
     ("ORCD_ROOT", "the project's folder when the suite runs from an archive"),
-    ("ORCD_SELFTEST", "set by selftests for their child processes only"),
 ];
 
 /// What one run was asked for.
@@ -69,8 +68,7 @@ pub fn required(value: &str) -> Result<Vec<String>, String> {
 
 /// The table of variables for `--help` and error messages.
 pub fn help() -> String {
-    let rows = VARIABLES.iter().filter(|(key, _)| *key != "ORCD_SELFTEST");
-    rows.map(|(key, what)| format!("  {key:22} {what}\n")).collect()
+    VARIABLES.iter().map(|(key, what)| format!("  {key:22} {what}\n")).collect()
 }
 
 fn text(key: &str) -> Result<Option<String>, String> {
