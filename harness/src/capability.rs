@@ -17,6 +17,11 @@ pub struct Capability {
 /// Every capability there is, sorted by name.
 pub const CAPABILITIES: &[Capability] = &[
     Capability {
+        name: "cargo",
+        about: "cargo, where the suite was built and not only carried",
+        probe: cargo,
+    },
+    Capability {
         name: "cuda",
         about: "an NVIDIA driver with at least one device",
         probe: crate::cuda_probe::probe,
@@ -30,6 +35,15 @@ pub const CAPABILITIES: &[Capability] = &[
         },
     },
 ];
+
+fn cargo() -> Result<(), String> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path).any(|folder| folder.join("cargo").is_file());
+    match found || std::env::var_os("CARGO").is_some() {
+        true => Ok(()),
+        false => Err("no cargo in PATH".into()),
+    }
+}
 
 /// The row called `name`.
 pub fn row(name: &str) -> Option<&'static Capability> {

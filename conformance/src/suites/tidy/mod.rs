@@ -4,9 +4,11 @@
 
 mod config;
 mod documents;
+mod licences;
 mod mask;
 mod project;
 mod source;
+mod supply;
 mod tree;
 
 use config::Config;
@@ -23,10 +25,10 @@ struct Rule {
     broken: fn(&Config) -> Vec<Tree>,
 }
 
-const RULES: [&[Rule]; 3] = [source::RULES, project::RULES, documents::RULES];
+const RULES: [&[Rule]; 4] = [source::RULES, project::RULES, documents::RULES, supply::RULES];
 
 pub(super) fn cases() -> Vec<Case> {
-    let mut cases = Vec::new();
+    let mut cases = licences::cases();
     for rule in RULES.into_iter().flatten().copied() {
         cases.push(Case::new(format!("tidy::{}", rule.name), move |_| {
             let tree = tree::project()?;
