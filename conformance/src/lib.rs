@@ -1,6 +1,7 @@
 //! What must be true of an inference engine, as cases. The runner's `main` and the judge both ask
 //! [`suites::all`] for them.
 
+pub mod alloc;
 pub mod bench;
 pub mod property;
 pub mod snapshot;

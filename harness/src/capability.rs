@@ -34,6 +34,14 @@ pub const CAPABILITIES: &[Capability] = &[
             None => Err("ORCD_LLAMA_CPP_MODELS is not set".into()),
         },
     },
+    Capability {
+        name: "procfs",
+        about: "a /proc that lists this process's mappings and descriptors",
+        probe: || match std::path::Path::new("/proc/self/maps").exists() {
+            true => Ok(()),
+            false => Err("there is no /proc/self/maps".into()),
+        },
+    },
 ];
 
 fn cargo() -> Result<(), String> {

@@ -1,6 +1,7 @@
 //! The registry of suites. A new suite is one file here and one line in `all`.
 
 mod bench_smoke;
+pub mod gguf;
 mod golden;
 mod tidy;
 pub mod vectors;
@@ -11,6 +12,7 @@ use harness::Case;
 pub fn all() -> Vec<Case> {
     let mut cases = Vec::new();
     cases.extend(bench_smoke::cases());
+    cases.extend(gguf::cases());
     cases.extend(golden::cases());
     cases.extend(tidy::cases());
     cases.extend(vectors::cases());

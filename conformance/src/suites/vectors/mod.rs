@@ -4,6 +4,7 @@
 
 mod vector_file;
 
+use crate::suites::gguf;
 use harness::discover::{self, Found};
 use harness::vector::{self, CaseHead, Head};
 use harness::{Case, Failure, Run, roots};
@@ -40,6 +41,7 @@ impl Suite {
 
 /// Every vector suite; sorted, so that two people adding one do not meet.
 pub const SUITES: &[Suite] = &[
+    Suite::of::<gguf::FileVector>(),        // gguf-file
     Suite::of::<vector_file::VectorText>(), // vector-file
 ];
 

@@ -1,0 +1,22 @@
+//! `gguf::` attacks the GGUF reader beyond what one vector can spell: mutations, sizes, and what
+//! all attack files together leave behind. The vectors themselves are of suite `gguf-file`; their
+//! judge and the language that spells them live here too.
+
+pub mod attempt;
+pub mod construct;
+pub mod corpus;
+pub mod damage;
+pub mod mutate;
+pub mod number;
+pub mod oracle;
+pub mod scale;
+pub mod vector;
+
+pub use vector::FileVector;
+
+use harness::Case;
+
+/// All cases but the vectors.
+pub fn cases() -> Vec<Case> {
+    [corpus::cases(), mutate::cases(), scale::cases()].into_iter().flatten().collect()
+}
