@@ -7,7 +7,7 @@ use harness::Failure;
 
 pub(super) fn benches() -> Vec<Bench> {
     let mut benches = Vec::new();
-    for format in FORMATS.iter().filter(|format| format.decode.is_some()) {
+    for format in FORMATS.iter().filter(|format| format.scalar.is_some()) {
         for (bytes, size) in [CACHED, STREAMED] {
             benches.push(Bench {
                 name: format!("bench::quant::{}::{size}", format.name),
@@ -33,7 +33,7 @@ struct Decoding {
 
 impl Decoding {
     fn new(format: &'static Format, output_bytes: usize) -> Result<Self, Failure> {
-        let (Some(decode), Some(scalar)) = (format.decode, format.scalar) else {
+        let (Some(decode), Some(scalar)) = (format.decode(), format.scalar) else {
             return Err(format!("{} has no decoder", format.name).into());
         };
         let n_blocks = output_bytes / size_of::<f32>() / format.block_len;

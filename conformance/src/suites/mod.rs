@@ -4,6 +4,7 @@ mod bench_smoke;
 pub mod gguf;
 mod golden;
 mod tidy;
+mod twins;
 pub mod vectors;
 
 use harness::Case;
@@ -15,6 +16,7 @@ pub fn all() -> Vec<Case> {
     cases.extend(gguf::cases());
     cases.extend(golden::cases());
     cases.extend(tidy::cases());
+    cases.extend(twins::cases());
     cases.extend(vectors::cases());
     cases
 }

@@ -26,10 +26,12 @@ pub mod q5_1;
 pub mod q5_k;
 pub mod q6_k;
 pub mod q8_0;
+pub mod simd;
 
 use check::Stored::*;
 pub use check::{Defect, Stored};
 use encode::Encode;
+use simd::{Kernel, Level};
 
 /// Decodes whole blocks; the output has room for exactly their elements.
 pub type Decode = fn(&[u8], &mut [f32]);
@@ -45,10 +47,10 @@ pub struct Format {
     pub block_len: usize,
     /// Bytes of one block.
     pub block_bytes: usize,
-    /// The fastest decoder on this machine, equal to `scalar` bit for bit (NaNs: by class).
-    pub decode: Option<Decode>,
-    /// The decoder that is written to be read.
+    /// The decoder that is written to be read, and the truth for those in `vector`.
     pub scalar: Option<Decode>,
+    /// Its faster twins, strongest first, equal to it bit for bit (NaNs: by class).
+    vector: &'static [Kernel],
     /// The encoder.
     pub encode: Option<Encode>,
     /// Where a block holds numbers that can be NaN or infinite; see [`Format::check`].
@@ -61,8 +63,8 @@ const fn format(id: u32, name: &'static str, block_len: usize, block_bytes: usiz
         name,
         block_len,
         block_bytes,
-        decode: None,
         scalar: None,
+        vector: &[],
         encode: None,
         floats: &[],
     }
@@ -71,7 +73,11 @@ const fn format(id: u32, name: &'static str, block_len: usize, block_bytes: usiz
 impl Format {
     const fn decodes(mut self, scalar: Decode) -> Self {
         self.scalar = Some(scalar);
-        self.decode = Some(scalar);
+        self
+    }
+
+    const fn faster(mut self, vector: &'static [Kernel]) -> Self {
+        self.vector = vector;
         self
     }
 
@@ -84,6 +90,17 @@ impl Format {
         self.encode = Some(encode);
         self
     }
+
+    /// The fastest decoder on this machine.
+    pub fn decode(&self) -> Option<Decode> {
+        self.decoders().map(|(_, decode)| decode).next()
+    }
+
+    /// Every decoder that this machine can run, fastest first; the last one is `scalar`.
+    pub fn decoders(&self) -> impl Iterator<Item = (Level, Decode)> {
+        let vector = self.vector.iter().filter(|(level, _)| level.available()).copied();
+        vector.chain(self.scalar.map(|decode| (Level::Scalar, decode)))
+    }
 }
 
 /// Every type id that a GGUF file may hold, in order of id. Ids 4, 5, 31–33 and 36–38 were
@@ -91,17 +108,26 @@ impl Format {
 pub static FORMATS: &[Format] = &[
     format(0, "F32", 1, 4).holds(&[F32(0)]).decodes(f32::decode).encodes(f32::encode),
     format(1, "F16", 1, 2).holds(&[F16(0)]).decodes(f16::decode).encodes(f16::encode),
-    format(2, "Q4_0", 32, 18).holds(&[F16(0)]).decodes(q4_0::decode).encodes(q4_0::encode),
+    format(2, "Q4_0", 32, 18)
+        .holds(&[F16(0)])
+        .decodes(q4_0::decode)
+        .faster(simd::Q4_0)
+        .encodes(q4_0::encode),
     format(3, "Q4_1", 32, 20).holds(&[F16(0), F16(2)]).decodes(q4_1::decode),
     format(6, "Q5_0", 32, 22).holds(&[F16(0)]).decodes(q5_0::decode).encodes(q5_0::encode),
     format(7, "Q5_1", 32, 24).holds(&[F16(0), F16(2)]).decodes(q5_1::decode),
-    format(8, "Q8_0", 32, 34).holds(&[F16(0)]).decodes(q8_0::decode).encodes(q8_0::encode),
+    format(8, "Q8_0", 32, 34)
+        .holds(&[F16(0)])
+        .decodes(q8_0::decode)
+        .faster(simd::Q8_0)
+        .encodes(q8_0::encode),
     format(9, "Q8_1", 32, 36).holds(&[F16(0), F16(2)]),
     format(10, "Q2_K", 256, 84).holds(&[F16(80), F16(82)]).decodes(q2_k::decode),
     format(11, "Q3_K", 256, 110).holds(&[F16(108)]).decodes(q3_k::decode),
     format(12, "Q4_K", 256, 144)
         .holds(&[F16(0), F16(2)])
         .decodes(q4_k::decode)
+        .faster(simd::Q4_K)
         .encodes(q4_k::encode),
     format(13, "Q5_K", 256, 176).holds(&[F16(0), F16(2)]).decodes(q5_k::decode),
     format(14, "Q6_K", 256, 210).holds(&[F16(208)]).decodes(q6_k::decode).encodes(q6_k::encode),
@@ -126,6 +152,7 @@ pub static FORMATS: &[Format] = &[
     format(39, "MXFP4", 32, 17)
         .holds(&[Mxfp4])
         .decodes(mxfp4::decode)
+        .faster(simd::MXFP4)
         .encodes(mxfp4_encode::encode),
     format(40, "NVFP4", 64, 36)
         .holds(&[Ue4m3(0), Ue4m3(1), Ue4m3(2), Ue4m3(3)])
