@@ -5,8 +5,9 @@
 use harness::{Case, Failure, Run, roots};
 use proptest::strategy::Strategy;
 use proptest::test_runner::{
-    Config, FileFailurePersistence, RngSeed, TestCaseError, TestError, TestRunner,
+    Config, FailurePersistence, PersistedSeed, RngSeed, TestCaseError, TestError, TestRunner,
 };
+use std::any::Any;
 use std::cell::RefCell;
 use std::fmt::{Debug, Write};
 use std::path::{Path, PathBuf};
@@ -107,16 +108,54 @@ fn config(regressions: Option<&Path>) -> Config {
     if config.rng_seed == RngSeed::Random {
         config.rng_seed = RngSeed::Fixed(DEFAULT_SEED);
     }
-    config.failure_persistence = regressions.map(|path| {
-        let direct = FileFailurePersistence::Direct(leaked(path));
-        Box::new(direct) as Box<dyn proptest::test_runner::FailurePersistence>
-    });
+    config.failure_persistence = regressions
+        .map(|path| Box::new(Regressions(path.to_owned())) as Box<dyn FailurePersistence>);
     config
 }
 
-/// proptest wants a `&'static str`; one small string per property and process is leaked.
-fn leaked(path: &Path) -> &'static str {
-    Box::leak(path.to_string_lossy().into_owned().into_boxed_str())
+/// The file that keeps the seeds of inputs that failed. proptest's own would print advice into the
+/// middle of the run's output.
+#[derive(Debug, Clone, PartialEq)]
+struct Regressions(PathBuf);
+
+const REGRESSIONS_HEAD: &str = "\
+# Inputs that failed once, as proptest seeds; they are tried first. Kept under version control.
+";
+
+impl FailurePersistence for Regressions {
+    fn load_persisted_failures2(&self, _: Option<&'static str>) -> Vec<PersistedSeed> {
+        let text = std::fs::read_to_string(&self.0).unwrap_or_default();
+        let seeds = text.lines().filter_map(|line| line.split('#').next());
+        seeds.filter_map(|seed| seed.trim().parse().ok()).collect()
+    }
+
+    fn save_persisted_failure2(
+        &mut self,
+        _: Option<&'static str>,
+        seed: PersistedSeed,
+        shrunken_value: &dyn Debug,
+    ) {
+        let mut text = std::fs::read_to_string(&self.0).unwrap_or(REGRESSIONS_HEAD.into());
+        let value = format!("{shrunken_value:?}").replace('\n', " ");
+        let _ = writeln!(text, "{seed} # {}", value.chars().take(100).collect::<String>());
+        let folder = self.0.parent().map_or(Ok(()), std::fs::create_dir_all);
+        // The report holds the input itself, so a read-only checkout loses nothing.
+        if let Err(e) = folder.and_then(|()| std::fs::write(&self.0, text)) {
+            eprintln!("{}: {e}", self.0.display());
+        }
+    }
+
+    fn box_clone(&self) -> Box<dyn FailurePersistence> {
+        Box::new(self.clone())
+    }
+
+    fn eq(&self, other: &dyn FailurePersistence) -> bool {
+        other.as_any().downcast_ref::<Self>() == Some(self)
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
 }
 
 fn report<V: Debug>(

@@ -3,6 +3,7 @@
 mod bench_smoke;
 pub mod gguf;
 mod golden;
+mod infrastructure;
 mod tidy;
 mod twins;
 pub mod vectors;
@@ -15,6 +16,7 @@ pub fn all() -> Vec<Case> {
     cases.extend(bench_smoke::cases());
     cases.extend(gguf::cases());
     cases.extend(golden::cases());
+    cases.extend(infrastructure::cases());
     cases.extend(tidy::cases());
     cases.extend(twins::cases());
     cases.extend(vectors::cases());

@@ -45,6 +45,22 @@ pub(super) const RULES: &[Rule] = &[
         },
     },
     Rule {
+        name: "pinned-actions",
+        check: pinned_actions,
+        broken: |_| {
+            let flow = |text: &str| {
+                Tree::of(vec![File::new(".github/workflows/a.yml", format!("jobs:\n{text}\n"))])
+            };
+            vec![
+                flow("permissions: {}\n      - uses: actions/checkout@v5"),
+                flow("permissions: {}\n      - uses: actions/checkout@main # v5.0.0"),
+                flow("      - run: ci/check.sh"), // may do whatever the token may
+                flow("permissions: {}\n      - run: cargo test"),
+                Tree::default(),
+            ]
+        },
+    },
+    Rule {
         name: "dependency-reasons",
         check: dependency_reasons,
         broken: |_| {
@@ -99,6 +115,33 @@ fn forbidden_words(tree: &Tree, config: &Config) -> Vec<String> {
                     let place = format!("{}:{number}", file.path);
                     findings.push(format!("{place}: '{word}': {}", entry.why));
                 }
+            }
+        }
+    }
+    findings
+}
+
+/// Workflows run our scripts, so that everything they do can be done locally, with actions whose
+/// code cannot change underneath and no more rights than they name.
+fn pinned_actions(tree: &Tree, _: &Config) -> Vec<String> {
+    let mut findings = Vec::new();
+    let flows: Vec<&File> = tree.under(".github/workflows/").collect();
+    if flows.is_empty() {
+        return vec![".github/workflows: empty".into()];
+    }
+    for file in flows {
+        if !file.text.lines().any(|line| line.starts_with("permissions:")) {
+            findings.push(format!("{}: names no permissions", file.path));
+        }
+        if !file.text.contains("run: ci/") {
+            findings.push(format!("{}: runs none of our scripts", file.path));
+        }
+        for (number, line) in (1..).zip(file.text.lines()) {
+            let Some((_, action)) = line.split_once("uses: ") else { continue };
+            let commit = action.split('@').nth(1).and_then(|rest| rest.split(' ').next());
+            let hex = |commit: &str| commit.bytes().all(|byte| byte.is_ascii_hexdigit());
+            if !commit.is_some_and(|commit| commit.len() == 40 && hex(commit)) {
+                findings.push(format!("{}:{number}: not pinned to a commit: {action}", file.path));
             }
         }
     }

@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# The long version: every mutation, another seed each day, the oracles asked again, the fuzzer.
+# FUZZ_SECONDS bounds the fuzzer (default 600); without a nightly toolchain it is red, not skipped.
+source "$(dirname "$0")/lib.sh"
+
+need_cargo
+seed=${PROPTEST_RNG_SEED:-$(date -u +%Y%m%d)}
+echo "seed $seed; to run the same inputs again: PROPTEST_RNG_SEED=$seed ci/nightly.sh"
+ORCD_DEEP=1 PROPTEST_CASES=${PROPTEST_CASES:-20000} PROPTEST_RNG_SEED=$seed \
+    step "deep suite" cargo test --locked
+
+verify_golden() {
+    # The flags of golden/.cargo/config.toml count only in that folder.
+    (cd golden && cargo run --locked -- verify)
+}
+step "oracles recorded again" verify_golden
+
+fuzz() {
+    local target
+    for target in $(cd conformance && cargo +nightly fuzz list); do
+        (cd conformance &&
+            cargo +nightly fuzz run "$target" -- -max_total_time="${FUZZ_SECONDS:-600}")
+    done
+}
+step "fuzzer" fuzz
