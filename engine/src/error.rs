@@ -99,6 +99,17 @@ impl Error {
         Error::Io { doing, path: path.into(), source }
     }
 
+    /// The same refusal, saying which of several files is meant.
+    pub fn in_file(self, path: &std::path::Path) -> Self {
+        match self {
+            Error::Refused { class, place, detail } => {
+                let file = shown(path.as_os_str().as_encoded_bytes());
+                Error::refused(class, format!("{place} in {file}"), detail)
+            }
+            other => other,
+        }
+    }
+
     /// What the process ends with: 3 for a refused file, 2 for a wrong command line, else 1.
     pub fn exit_code(&self) -> u8 {
         match self {
@@ -118,7 +129,7 @@ impl Error {
 }
 
 /// How many characters of a name a message shows.
-const SHOWN_CHARS: usize = 80;
+const SHOWN_CHARS: usize = 120;
 
 /// Text from a file, fit for one line of a message: quoted, everything unprintable escaped, long
 /// text cut with its length. Names in files are hostile until proven otherwise.

@@ -1,3 +1,9 @@
-//! The command line. Each subcommand is one file under `cli/`.
+//! The process around the command line: arguments in, exit code out.
 
-fn main() {}
+use std::io::{BufWriter, stderr, stdout};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let mut out = BufWriter::new(stdout().lock());
+    ExitCode::from(engine::cli::run(std::env::args_os(), &mut out, &mut stderr().lock()))
+}

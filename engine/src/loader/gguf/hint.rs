@@ -36,7 +36,7 @@ fn kind(bytes: &[u8]) -> Option<&'static str> {
         return Some(kind);
     }
     if is_safetensors(bytes) {
-        return Some("a safetensors file: rename it to *.safetensors or convert it to GGUF");
+        return Some("a safetensors file: convert it to GGUF");
     }
     let text = &bytes[..bytes.len().min(512)];
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text).trim_ascii_start();

@@ -5,6 +5,7 @@ mod cursor;
 mod hint;
 pub mod layout;
 pub mod metadata;
+mod split;
 pub mod tensor;
 pub mod value;
 pub mod writer;
@@ -37,13 +38,26 @@ pub struct TensorView<'a> {
 }
 
 impl Gguf {
-    /// Maps and proves a file.
+    /// Maps and proves a file; the first of a split model brings the others.
     pub fn open(path: &Path) -> Result<Gguf> {
-        let mapped = Mapped::open(path)?;
-        let layout = Layout::parse(mapped.bytes());
-        // Whatever was read of a file that changed meanwhile means nothing.
-        mapped.verify_unchanged()?;
-        Ok(Gguf { layout: layout?, parts: vec![mapped] })
+        Gguf::of(Mapped::open(path)?)
+    }
+
+    /// Like [`Gguf::open`] for a file that is mapped already.
+    pub fn of(mapped: Mapped) -> Result<Gguf> {
+        let (mapped, mut layout) = split::prove(mapped)?;
+        let parts = split::follow(mapped, &mut layout)?;
+        Ok(Gguf { layout, parts })
+    }
+
+    /// The files, in order; one, except in split models.
+    pub fn parts(&self) -> &[Mapped] {
+        &self.parts
+    }
+
+    /// Everything but the data.
+    pub fn layout(&self) -> &Layout {
+        &self.layout
     }
 
     /// GGUF version: 2 or 3.

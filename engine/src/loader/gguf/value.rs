@@ -106,6 +106,16 @@ macro_rules! values {
                 }
             }
 
+            /// The value alone, on one line; of an array, how many elements.
+            pub fn text(&self) -> String {
+                match self {
+                    $(Value::$Variant(number) => format!("{number:?}"),)*
+                    Value::Bool(yes) => yes.to_string(),
+                    Value::String(string) => shown(string),
+                    Value::Array(array) => format!("{} elements", array.len()),
+                }
+            }
+
             fn read_scalar(id: u32, cursor: &mut Cursor, what: &dyn Display) -> Result<Value> {
                 Ok(match id {
                     $($id => Value::$Variant(cursor.number(what)?),)*
@@ -132,6 +142,15 @@ macro_rules! values {
                     Array::Bool(bools) => bools.len(),
                     Array::String(strings) => strings.len(),
                 }
+            }
+
+            /// Element `index` as a value of its own.
+            pub fn value(&self, index: usize) -> Option<Value> {
+                Some(match self {
+                    $(Array::$Variant(numbers) => Value::$Variant(*numbers.get(index)?),)*
+                    Array::Bool(bools) => Value::Bool(*bools.get(index)?),
+                    Array::String(strings) => Value::String(strings.get(index)?.into()),
+                })
             }
 
             fn put(&self, out: &mut Vec<u8>) {
@@ -212,6 +231,14 @@ impl From<Vec<bool>> for Value {
 }
 
 impl Value {
+    /// Name of the type: `u32`, `array of string`.
+    pub fn type_name(&self) -> String {
+        match self {
+            Value::Array(array) => format!("array of {}", array.type_name()),
+            _ => type_of(self.type_id()).map_or("?", |(name, _)| name).to_owned(),
+        }
+    }
+
     /// Reads a type id and the value.
     pub(super) fn read(cursor: &mut Cursor, what: &dyn Display) -> Result<Value> {
         let at = cursor.at();
@@ -302,21 +329,9 @@ pub(super) fn put_string(string: &[u8], out: &mut Vec<u8>) {
 /// For messages: the type, and the value where it is short.
 impl Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = type_of(self.type_id()).map_or("?", |(name, _)| name);
         match self {
-            Value::String(string) => write!(f, "{name} {}", shown(string)),
             Value::Array(array) => write!(f, "array of {} {}", array.len(), array.type_name()),
-            Value::U8(n) => write!(f, "{name} {n}"),
-            Value::I8(n) => write!(f, "{name} {n}"),
-            Value::U16(n) => write!(f, "{name} {n}"),
-            Value::I16(n) => write!(f, "{name} {n}"),
-            Value::U32(n) => write!(f, "{name} {n}"),
-            Value::I32(n) => write!(f, "{name} {n}"),
-            Value::F32(n) => write!(f, "{name} {n:?}"),
-            Value::U64(n) => write!(f, "{name} {n}"),
-            Value::I64(n) => write!(f, "{name} {n}"),
-            Value::F64(n) => write!(f, "{name} {n:?}"),
-            Value::Bool(n) => write!(f, "{name} {n}"),
+            _ => write!(f, "{} {}", self.type_name(), self.text()),
         }
     }
 }

@@ -1,0 +1,84 @@
+//! `worker-orcd inspect`: what is in a model file.
+
+use super::{Output, human, json, tables};
+use crate::error::{Result, shown};
+use crate::loader::{Container, check};
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+const EXAMPLES: &str = "\
+Examples:
+  worker-orcd inspect model.gguf                   summary, types, metadata
+  worker-orcd inspect model.gguf --tensors         every tensor
+  worker-orcd inspect model.gguf --check           look for NaN and infinities in the data
+  worker-orcd inspect model-00001-of-00003.gguf    a split model: name its first part
+  worker-orcd inspect model.gguf --json | jq .metadata";
+
+/// Show what is in a model file: GGUF (also split) or safetensors
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{}", json::ABOUT))]
+pub(super) struct Inspect {
+    /// The file; of a split model, the first part
+    file: PathBuf,
+
+    /// Print everything as one line of JSON (see --help)
+    #[arg(long)]
+    json: bool,
+
+    /// List the tensors instead of the summary
+    #[arg(long)]
+    tensors: bool,
+
+    /// List the metadata instead of the summary
+    #[arg(long)]
+    metadata: bool,
+
+    /// Read all tensor data and refuse NaN, infinities and MXFP4 scale 255
+    #[arg(long)]
+    check: bool,
+
+    /// Threads for --check [default: as many as the machine has]
+    #[arg(long, value_name = "N")]
+    threads: Option<NonZeroUsize>,
+}
+
+impl Inspect {
+    pub(super) fn run(&self, output: &mut Output) -> Result<()> {
+        let container = Container::open(&self.file)?;
+        if let Container::Gguf(file) = &container {
+            let name = shown(self.file.as_os_str().as_encoded_bytes());
+            file.warnings().iter().for_each(|warning| output.warn(format!("{name}: {warning}")));
+        }
+        let scanned = match self.check {
+            true => Some(match &container {
+                Container::Gguf(file) => check::gguf(file, self.threads)?,
+                Container::SafeTensors(file) => check::safetensors(file, self.threads)?,
+            }),
+            false => None,
+        };
+        if self.json {
+            return json::write(&container, output.out);
+        }
+        self.print_tables(&container, output)?;
+        if let Some(check::Scanned { tensors, bytes }) = scanned {
+            let bytes = human::bytes(bytes);
+            output.print(format!("checked: {tensors} tensors, {bytes}: every number is finite"))?;
+        }
+        Ok(())
+    }
+
+    fn print_tables(&self, container: &Container, output: &mut Output) -> Result<()> {
+        let all = !self.metadata && !self.tensors;
+        if all {
+            output.print(tables::summary(container, &self.file))?;
+            output.print(tables::types(container))?;
+        }
+        if all || self.metadata {
+            output.print(tables::metadata(container))?;
+        }
+        if self.tensors {
+            output.print(tables::tensors(container))?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,99 @@
+//! The command line: one file per subcommand. Knows how a command ends, whatever it does: exit code
+//! 0 fine, 1 anything else, 2 usage, 3 the file was refused; one line on stderr says why. Writes
+//! only to what it is given, so that cases can run it in process.
+
+mod human;
+mod inspect;
+mod json;
+mod load;
+mod rows;
+mod tables;
+
+pub use load::LoadArgs;
+
+use crate::error::{Error, Result};
+use clap::{Parser, Subcommand};
+use std::ffi::OsString;
+use std::io::{self, ErrorKind, Write};
+
+/// A compact LLM inference worker.
+#[derive(Debug, Parser)]
+#[command(name = "worker-orcd", version, about, arg_required_else_help = true)]
+#[command(after_help = "\
+Exit codes of every command:
+  0  fine
+  1  anything else (a file that cannot be read, a device that fails)
+  2  the command line was wrong
+  3  the file was refused; one line on stderr gives the class, the place and the numbers
+
+Examples:
+  worker-orcd inspect model.gguf             what is in this file?
+  worker-orcd inspect model.gguf --check     and is its data sound?")]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Inspect(inspect::Inspect),
+}
+
+impl Command {
+    fn run(&self, out: &mut Output) -> Result<()> {
+        match self {
+            Command::Inspect(inspect) => inspect.run(out),
+        }
+    }
+}
+
+/// Where a command writes.
+pub struct Output<'a> {
+    /// What was asked for.
+    pub out: &'a mut dyn Write,
+    /// What went wrong, or might.
+    pub err: &'a mut dyn Write,
+}
+
+impl Output<'_> {
+    /// Writes what was asked for.
+    pub fn print(&mut self, text: impl std::fmt::Display) -> Result<()> {
+        writeln!(self.out, "{text}").map_err(out_failed)
+    }
+
+    /// Writes a warning. One that cannot be written stops nothing.
+    pub fn warn(&mut self, text: impl std::fmt::Display) {
+        let _ = writeln!(self.err, "worker-orcd: warning: {text}");
+    }
+}
+
+/// Writing the answer failed.
+pub(crate) fn out_failed(source: io::Error) -> Error {
+    Error::io("write to", "standard output", source)
+}
+
+/// Runs a command line, program name first, and returns the exit code.
+pub fn run(
+    arguments: impl IntoIterator<Item = OsString>,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> u8 {
+    let mut output = Output { out, err };
+    let result = match CommandLine::try_parse_from(arguments) {
+        Ok(line) => line.command.run(&mut output),
+        Err(told) if told.use_stderr() => {
+            let _ = write!(output.err, "{}", told.render());
+            return 2;
+        }
+        Err(told) => write!(output.out, "{}", told.render()).map_err(out_failed),
+    };
+    match result.and_then(|()| output.out.flush().map_err(out_failed)) {
+        Ok(()) => 0,
+        // The reader has seen enough (`worker-orcd inspect … | head`).
+        Err(Error::Io { source, .. }) if source.kind() == ErrorKind::BrokenPipe => 0,
+        Err(e) => {
+            let _ = writeln!(output.err, "worker-orcd: {e}");
+            e.exit_code()
+        }
+    }
+}
