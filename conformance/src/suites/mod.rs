@@ -5,6 +5,7 @@ pub mod gguf;
 mod golden;
 mod infrastructure;
 mod tidy;
+mod tokenizer;
 mod twins;
 pub mod vectors;
 
@@ -19,6 +20,7 @@ pub fn all() -> Vec<Case> {
     cases.extend(infrastructure::cases());
     cases.extend(tidy::cases());
     cases.extend(twins::cases());
+    cases.extend(tokenizer::cases());
     cases.extend(vectors::cases());
     cases
 }
