@@ -3,6 +3,8 @@
 
 pub mod alloc;
 pub mod bench;
+pub mod exact;
 pub mod property;
+pub mod reference;
 pub mod snapshot;
 pub mod suites;

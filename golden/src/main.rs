@@ -5,19 +5,14 @@
 mod area;
 mod digest;
 mod ggml;
-mod ids;
-mod llama;
 mod manifest;
-mod oracle;
 mod quant;
 mod random;
 mod safetensors;
 mod store;
-mod tokenizers;
 
 use area::{AREAS, Area};
 use clap::{Parser, Subcommand};
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// What goes wrong is told to a human and ends the program; nothing here is caught and handled.
@@ -50,12 +45,6 @@ enum Command {
     },
     /// List the areas
     List,
-    /// Print llama.cpp's ids of our prompts for any vocabulary, written nowhere
-    Tokenize {
-        /// A GGUF file, with or without weights
-        #[arg(long)]
-        model: PathBuf,
-    },
 }
 
 fn main() -> ExitCode {
@@ -76,10 +65,6 @@ fn run(command: &Command) -> Result<bool> {
         Command::Diff { what } => each(what, store::diff),
         Command::List => {
             AREAS.iter().for_each(|area| println!("{:12} {}", area.name, area.about));
-            Ok(true)
-        }
-        Command::Tokenize { model } => {
-            print!("{}", ids::foreign(model)?);
             Ok(true)
         }
     }

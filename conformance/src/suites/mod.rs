@@ -1,11 +1,11 @@
 //! The registry of suites. A new suite is one file here and one line in `all`.
 
 mod bench_smoke;
+mod formats;
 pub mod gguf;
 mod golden;
 mod infrastructure;
 mod tidy;
-mod tokenizer;
 mod twins;
 pub mod vectors;
 
@@ -15,12 +15,12 @@ use harness::Case;
 pub fn all() -> Vec<Case> {
     let mut cases = Vec::new();
     cases.extend(bench_smoke::cases());
+    cases.extend(formats::cases());
     cases.extend(gguf::cases());
     cases.extend(golden::cases());
     cases.extend(infrastructure::cases());
     cases.extend(tidy::cases());
     cases.extend(twins::cases());
-    cases.extend(tokenizer::cases());
     cases.extend(vectors::cases());
     cases
 }

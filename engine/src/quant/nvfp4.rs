@@ -1,7 +1,8 @@
 //! NVFP4 as GGUF stores it: four groups of 16 E2M1 elements, each under an unsigned E4M3 scale.
 //! The scale of the whole tensor, which NVIDIA's format also has, is a tensor of its own.
 //!
-//! Scale 0x7F is NaN here and 0 in ggml (`ggml-ue4m3-nan`); −0 stays −0 (`ggml-neg-zero`).
+//! Scale bytes 0x7F and 0xFF are NaN here, 0 and 480 in ggml (`ggml-ue4m3-nan`); −0 stays −0
+//! (`ggml-neg-zero`).
 
 use super::block::decoding;
 use super::mx::{ELEMENTS, Element};

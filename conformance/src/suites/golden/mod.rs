@@ -3,7 +3,7 @@
 
 mod provenance;
 mod quant;
-mod recording;
+pub(super) mod recording;
 
 use harness::{Case, roots};
 use std::path::PathBuf;

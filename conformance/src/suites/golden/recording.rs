@@ -7,7 +7,7 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 
 /// One recorded file.
-pub(super) struct Recording {
+pub(in crate::suites) struct Recording {
     path: String,
     metadata: BTreeMap<String, String>,
     tensors: BTreeMap<String, Info>,
@@ -24,11 +24,12 @@ struct Info {
 
 impl Recording {
     /// `path` is relative to `golden/`.
-    pub(super) fn open(path: &str) -> Result<Self, Failure> {
+    pub(in crate::suites) fn open(path: &str) -> Result<Self, Failure> {
         let file = std::fs::read(folder().join(path))
             .map_err(|error| format!("golden/{path}: {error}; `golden regen` records it"))?;
-        let named = |failure: Failure| format!("golden/{path}: {}", failure.text()).into();
-        Self::parse(path, &file).map_err(named)
+        Self::parse(path, &file).map_err(|failure| match failure.text() {
+            text => format!("golden/{path}: {text}").into(),
+        })
     }
 
     fn parse(path: &str, file: &[u8]) -> Result<Self, Failure> {
@@ -43,19 +44,19 @@ impl Recording {
     }
 
     /// A word of provenance.
-    pub(super) fn metadata(&self, key: &str) -> Result<&str, Failure> {
+    pub(in crate::suites) fn metadata(&self, key: &str) -> Result<&str, Failure> {
         let found = self.metadata.get(key).map(String::as_str);
         Ok(found.ok_or_else(|| format!("golden/{}: no metadata {key}", self.path))?)
     }
 
     /// A U8 tensor: its bytes and the bytes of one row.
-    pub(super) fn bytes(&self, name: &str) -> Result<(&[u8], usize), Failure> {
+    pub(in crate::suites) fn bytes(&self, name: &str) -> Result<(&[u8], usize), Failure> {
         let (data, shape) = self.tensor(name, "U8", 1)?;
         Ok((data, shape[1]))
     }
 
     /// An F32 tensor: its values and the length of one row.
-    pub(super) fn floats(&self, name: &str) -> Result<(Vec<f32>, usize), Failure> {
+    pub(in crate::suites) fn floats(&self, name: &str) -> Result<(Vec<f32>, usize), Failure> {
         let (data, shape) = self.tensor(name, "F32", 4)?;
         let values = data.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes));
         Ok((values.collect(), shape[1]))
@@ -83,7 +84,7 @@ impl Recording {
     }
 
     /// The named group that holds block or row `index`.
-    pub(super) fn group(&self, index: usize) -> Result<String, Failure> {
+    pub(in crate::suites) fn group(&self, index: usize) -> Result<String, Failure> {
         let groups: Vec<(String, usize)> = serde_json::from_str(self.metadata("groups")?)?;
         let mut end = 0;
         let holds = |(_, count): &&(String, usize)| {

@@ -4,7 +4,7 @@
 
 mod vector_file;
 
-use crate::suites::gguf;
+use crate::suites::{formats, gguf};
 use harness::discover::{self, Found};
 use harness::vector::{self, CaseHead, Head};
 use harness::{Case, Failure, Run, roots};
@@ -41,7 +41,12 @@ impl Suite {
 
 /// Every vector suite; sorted, so that two people adding one do not meet.
 pub const SUITES: &[Suite] = &[
+    Suite::of::<formats::FormatDecode>(),   // format-decode
+    Suite::of::<formats::FormatEncode>(),   // format-encode
+    Suite::of::<formats::FormatRow>(),      // format-table
     Suite::of::<gguf::FileVector>(),        // gguf-file
+    Suite::of::<formats::MxElement>(),      // mx-element
+    Suite::of::<formats::Mxfp4Layout>(),    // mxfp4-layout
     Suite::of::<vector_file::VectorText>(), // vector-file
 ];
 
