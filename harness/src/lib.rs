@@ -3,6 +3,7 @@
 
 pub mod capability;
 pub mod case;
+pub mod compare;
 mod cuda_probe;
 pub mod discover;
 pub mod environment;

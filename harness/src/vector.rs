@@ -41,18 +41,53 @@ pub struct Flag {
     pub effect: String,
 }
 
-/// Tolerances that a file grants. Zero unless it says why.
+/// Tolerances that a file grants. A bound that is absent grants nothing and demands nothing; at
+/// least one must be there, with the reason. An element is within `abs + rel × |want|`.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Budget {
+    /// Normalised mean squared error over everything and, unless `worst-row-nmse` says otherwise,
+    /// over the worst row.
+    #[serde(default)]
+    pub nmse: Option<f64>,
     /// Normalised mean squared error over the worst row.
     #[serde(default)]
-    pub nmse: f64,
+    pub worst_row_nmse: Option<f64>,
     /// Relative error of any element.
     #[serde(default)]
-    pub rel: f64,
+    pub rel: Option<f64>,
+    /// Absolute error of any element.
+    #[serde(default)]
+    pub abs: Option<f64>,
     /// The reason; required.
     pub why: String,
+}
+
+impl Budget {
+    /// The bounds that are there.
+    pub fn bounds(&self) -> impl Iterator<Item = (&'static str, f64)> {
+        let named = [
+            ("nmse", self.nmse),
+            ("worst-row-nmse", self.worst_row_nmse),
+            ("rel", self.rel),
+            ("abs", self.abs),
+        ];
+        named.into_iter().filter_map(|(name, bound)| Some((name, bound?)))
+    }
+
+    /// Whether the budget bounds anything, by finite numbers, for a reason.
+    pub fn check(&self) -> Result<(), String> {
+        if self.why.trim().is_empty() {
+            return Err("a budget without a why".into());
+        }
+        if let Some((name, bound)) = self.bounds().find(|(_, b)| !b.is_finite() || *b <= 0.0) {
+            return Err(format!("budget {name} = {bound}: must be positive and finite"));
+        }
+        match self.bounds().next() {
+            Some(_) => Ok(()),
+            None => Err("a budget that bounds nothing".into()),
+        }
+    }
 }
 
 /// The head that every vector file shares.
@@ -124,6 +159,9 @@ pub fn parse<C: DeserializeOwned>(path: &Path, text: &str) -> Result<VectorFile<
         }
     };
     let head: Head = table.try_into().map_err(|e| at(format!("head: {e}")))?;
+    if let Some(budget) = &head.budget {
+        budget.check().map_err(|e| at(format!("head: {e}")))?;
+    }
     let mut parsed: Vec<(CaseHead, C)> = Vec::with_capacity(cases.len());
     for (index, case) in cases.into_iter().enumerate() {
         let toml::Value::Table(mut fields) = case else {

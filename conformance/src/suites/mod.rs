@@ -5,6 +5,7 @@ mod formats;
 pub mod gguf;
 mod golden;
 mod infrastructure;
+mod selftest;
 mod tidy;
 mod twins;
 pub mod vectors;
@@ -19,6 +20,7 @@ pub fn all() -> Vec<Case> {
     cases.extend(gguf::cases());
     cases.extend(golden::cases());
     cases.extend(infrastructure::cases());
+    cases.extend(selftest::cases());
     cases.extend(tidy::cases());
     cases.extend(twins::cases());
     cases.extend(vectors::cases());
