@@ -3,4 +3,6 @@
 pub mod cli;
 pub mod error;
 pub mod loader;
+pub mod profile;
 pub mod quant;
+pub mod tokenizer;

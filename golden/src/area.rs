@@ -1,6 +1,6 @@
 //! The areas of `golden/`: one folder each, recorded by one function. Knows nothing of files.
 
-use crate::{Result, quant};
+use crate::{Result, ids, quant, tokenizers};
 use std::collections::BTreeMap;
 
 /// What one recording yields. Paths are relative to `golden/`.
@@ -21,11 +21,23 @@ pub(crate) struct Area {
 }
 
 /// In the order in which they depend on each other.
-pub(crate) static AREAS: &[Area] = &[Area {
-    name: "quant",
-    about: "ggml's row dequantisers and reference quantisers, per block format",
-    record: quant::record,
-}];
+pub(crate) static AREAS: &[Area] = &[
+    Area {
+        name: "quant",
+        about: "ggml's row dequantisers and reference quantisers, per block format",
+        record: quant::record,
+    },
+    Area {
+        name: "tokenizers",
+        about: "small vocabularies of six families, trained on our own text (Python)",
+        record: tokenizers::record,
+    },
+    Area {
+        name: "ids",
+        about: "ids that llama.cpp, tokenizers and SentencePiece give to the prompts (Python)",
+        record: ids::record,
+    },
+];
 
 /// The areas named in `what`, or all of them.
 pub(crate) fn chosen(what: &[String]) -> Result<Vec<&'static Area>> {

@@ -5,14 +5,19 @@
 mod area;
 mod digest;
 mod ggml;
+mod ids;
+mod llama;
 mod manifest;
+mod oracle;
 mod quant;
 mod random;
 mod safetensors;
 mod store;
+mod tokenizers;
 
 use area::{AREAS, Area};
 use clap::{Parser, Subcommand};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// What goes wrong is told to a human and ends the program; nothing here is caught and handled.
@@ -45,6 +50,12 @@ enum Command {
     },
     /// List the areas
     List,
+    /// Print llama.cpp's ids of our prompts for any vocabulary, written nowhere
+    Tokenize {
+        /// A GGUF file, with or without weights
+        #[arg(long)]
+        model: PathBuf,
+    },
 }
 
 fn main() -> ExitCode {
@@ -65,6 +76,10 @@ fn run(command: &Command) -> Result<bool> {
         Command::Diff { what } => each(what, store::diff),
         Command::List => {
             AREAS.iter().for_each(|area| println!("{:12} {}", area.name, area.about));
+            Ok(true)
+        }
+        Command::Tokenize { model } => {
+            print!("{}", ids::foreign(model)?);
             Ok(true)
         }
     }

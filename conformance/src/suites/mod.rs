@@ -7,6 +7,7 @@ mod golden;
 mod infrastructure;
 mod selftest;
 mod tidy;
+mod tokenizer;
 mod twins;
 pub mod vectors;
 
@@ -23,6 +24,7 @@ pub fn all() -> Vec<Case> {
     cases.extend(selftest::cases());
     cases.extend(tidy::cases());
     cases.extend(twins::cases());
+    cases.extend(tokenizer::cases());
     cases.extend(vectors::cases());
     cases
 }

@@ -31,6 +31,7 @@ pub(super) fn values(byte: u8) -> (f32, f32) {
 }
 
 /// y = d·table[index]
+#[inline(always)] // so that `simd` can compile it once more, for wider registers
 pub fn decode(bytes: &[u8], out: &mut [f32]) {
     for (block, out) in decoding::<Block, LEN>(bytes, out) {
         let d = half(block.d);

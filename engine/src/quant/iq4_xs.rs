@@ -24,6 +24,7 @@ pub struct Block {
 const _: () = assert!(size_of::<Block>() == 136);
 
 /// y = (d·(scale − 32))·table[index]
+#[inline(always)] // so that `simd` can compile it once more, for wider registers
 pub fn decode(bytes: &[u8], out: &mut [f32]) {
     for (block, out) in decoding::<Block, LEN>(bytes, out) {
         let (d, scales_h) = (half(block.d), u16::from_le_bytes(block.scales_h));

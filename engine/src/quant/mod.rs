@@ -107,15 +107,23 @@ impl Format {
 /// removed from the format and are unknown on purpose.
 pub static FORMATS: &[Format] = &[
     format(0, "F32", 1, 4).holds(&[F32(0)]).decodes(f32::decode).encodes(f32::encode),
-    format(1, "F16", 1, 2).holds(&[F16(0)]).decodes(f16::decode).encodes(f16::encode),
+    format(1, "F16", 1, 2)
+        .holds(&[F16(0)])
+        .decodes(f16::decode)
+        .faster(simd::F16)
+        .encodes(f16::encode),
     format(2, "Q4_0", 32, 18)
         .holds(&[F16(0)])
         .decodes(q4_0::decode)
         .faster(simd::Q4_0)
         .encodes(q4_0::encode),
-    format(3, "Q4_1", 32, 20).holds(&[F16(0), F16(2)]).decodes(q4_1::decode),
-    format(6, "Q5_0", 32, 22).holds(&[F16(0)]).decodes(q5_0::decode).encodes(q5_0::encode),
-    format(7, "Q5_1", 32, 24).holds(&[F16(0), F16(2)]).decodes(q5_1::decode),
+    format(3, "Q4_1", 32, 20).holds(&[F16(0), F16(2)]).decodes(q4_1::decode).faster(simd::Q4_1),
+    format(6, "Q5_0", 32, 22)
+        .holds(&[F16(0)])
+        .decodes(q5_0::decode)
+        .faster(simd::Q5_0)
+        .encodes(q5_0::encode),
+    format(7, "Q5_1", 32, 24).holds(&[F16(0), F16(2)]).decodes(q5_1::decode).faster(simd::Q5_1),
     format(8, "Q8_0", 32, 34)
         .holds(&[F16(0)])
         .decodes(q8_0::decode)
@@ -123,23 +131,27 @@ pub static FORMATS: &[Format] = &[
         .encodes(q8_0::encode),
     format(9, "Q8_1", 32, 36).holds(&[F16(0), F16(2)]),
     format(10, "Q2_K", 256, 84).holds(&[F16(80), F16(82)]).decodes(q2_k::decode),
-    format(11, "Q3_K", 256, 110).holds(&[F16(108)]).decodes(q3_k::decode),
+    format(11, "Q3_K", 256, 110).holds(&[F16(108)]).decodes(q3_k::decode).faster(simd::Q3_K),
     format(12, "Q4_K", 256, 144)
         .holds(&[F16(0), F16(2)])
         .decodes(q4_k::decode)
         .faster(simd::Q4_K)
         .encodes(q4_k::encode),
-    format(13, "Q5_K", 256, 176).holds(&[F16(0), F16(2)]).decodes(q5_k::decode),
-    format(14, "Q6_K", 256, 210).holds(&[F16(208)]).decodes(q6_k::decode).encodes(q6_k::encode),
+    format(13, "Q5_K", 256, 176).holds(&[F16(0), F16(2)]).decodes(q5_k::decode).faster(simd::Q5_K),
+    format(14, "Q6_K", 256, 210)
+        .holds(&[F16(208)])
+        .decodes(q6_k::decode)
+        .faster(simd::Q6_K)
+        .encodes(q6_k::encode),
     format(15, "Q8_K", 256, 292).holds(&[F32(0)]),
     format(16, "IQ2_XXS", 256, 66).holds(&[F16(0)]),
     format(17, "IQ2_XS", 256, 74).holds(&[F16(0)]),
     format(18, "IQ3_XXS", 256, 98).holds(&[F16(0)]),
     format(19, "IQ1_S", 256, 50).holds(&[F16(0)]),
-    format(20, "IQ4_NL", 32, 18).holds(&[F16(0)]).decodes(iq4_nl::decode),
+    format(20, "IQ4_NL", 32, 18).holds(&[F16(0)]).decodes(iq4_nl::decode).faster(simd::IQ4_NL),
     format(21, "IQ3_S", 256, 110).holds(&[F16(0)]),
     format(22, "IQ2_S", 256, 82).holds(&[F16(0)]),
-    format(23, "IQ4_XS", 256, 136).holds(&[F16(0)]).decodes(iq4_xs::decode),
+    format(23, "IQ4_XS", 256, 136).holds(&[F16(0)]).decodes(iq4_xs::decode).faster(simd::IQ4_XS),
     format(24, "I8", 1, 1),
     format(25, "I16", 1, 2),
     format(26, "I32", 1, 4),

@@ -31,7 +31,7 @@ pub fn decode(bytes: &[u8], out: &mut [f32]) {
             let min = dmin * f32::from(block.scales[sub] >> 4);
             // A half of 128 elements shares 32 bytes; within it, two sub-blocks share a bit pair.
             let (start, shift) = (32 * (sub / 8) + 16 * (sub % 2), sub % 8 / 2 * 2);
-            for (out, byte) in out.iter_mut().zip(&block.qs[start..]) {
+            for (out, byte) in out.iter_mut().zip(&block.qs[start..][..16]) {
                 *out = scale * f32::from(byte >> shift & 3) - min;
             }
         }

@@ -33,14 +33,15 @@ fn scale(packed: &[u8; 12], sub: usize) -> i8 {
 }
 
 /// y = (d·scale)·(code − 4), where the third bit of the code is kept inverted
+#[inline(always)] // so that `simd` can compile it once more, for wider registers
 pub fn decode(bytes: &[u8], out: &mut [f32]) {
     for (block, out) in decoding::<Block, LEN>(bytes, out) {
         let d = half(block.d);
         for (sub, out) in out.as_chunks_mut::<16>().0.iter_mut().enumerate() {
             let scale = d * f32::from(scale(&block.scales, sub));
             let (start, shift) = (32 * (sub / 8) + 16 * (sub % 2), sub % 8 / 2 * 2);
-            let thirds = &block.hmask[16 * (sub % 2)..];
-            for ((out, byte), third) in out.iter_mut().zip(&block.qs[start..]).zip(thirds) {
+            let thirds = &block.hmask[16 * (sub % 2)..][..16];
+            for ((out, byte), third) in out.iter_mut().zip(&block.qs[start..][..16]).zip(thirds) {
                 let low = (byte >> shift & 3) as i8;
                 let offset = if third >> (sub / 2) & 1 == 1 { 0 } else { 4 };
                 *out = scale * f32::from(low - offset);

@@ -29,6 +29,7 @@ pub(super) fn codes(qs: &[u8; LEN / 2], qh: u32, j: usize) -> (u8, u8) {
 }
 
 /// y = (code − 16)·d
+#[inline(always)] // so that `simd` can compile it once more, for wider registers
 pub fn decode(bytes: &[u8], out: &mut [f32]) {
     for (block, out) in decoding::<Block, LEN>(bytes, out) {
         let (d, qh) = (half(block.d), u32::from_le_bytes(block.qh));

@@ -21,6 +21,7 @@ pub struct Block {
 const _: () = assert!(size_of::<Block>() == 24);
 
 /// y = code·d + m, rounded after each operation
+#[inline(always)] // so that `simd` can compile it once more, for wider registers
 pub fn decode(bytes: &[u8], out: &mut [f32]) {
     for (block, out) in decoding::<Block, LEN>(bytes, out) {
         let (d, m) = (half(block.d), half(block.m));

@@ -26,6 +26,7 @@ pub struct Block {
 const _: () = assert!(size_of::<Block>() == 176);
 
 /// y = (d·scale)·code − dmin·minimum, rounded after each operation
+#[inline(always)] // so that `simd` can compile it once more, for wider registers
 pub fn decode(bytes: &[u8], out: &mut [f32]) {
     for (block, out) in decoding::<Block, LEN>(bytes, out) {
         let (d, dmin) = (half(block.d), half(block.dmin));
@@ -33,7 +34,7 @@ pub fn decode(bytes: &[u8], out: &mut [f32]) {
             let (scale, min) = scale_and_min(&block.scales, sub);
             let (scale, min) = (d * f32::from(scale), dmin * f32::from(min));
             let shift = sub % 2 * 4;
-            let codes = block.qs[sub / 2 * 32..].iter().zip(&block.qh);
+            let codes = block.qs[sub / 2 * 32..][..32].iter().zip(&block.qh);
             for (out, (byte, fifth)) in out.iter_mut().zip(codes) {
                 let code = byte >> shift & 15 | (fifth >> sub & 1) << 4;
                 *out = scale * f32::from(code) - min;

@@ -31,8 +31,8 @@ pub fn decode(bytes: &[u8], out: &mut [f32]) {
         for (sub, out) in out.as_chunks_mut::<16>().0.iter_mut().enumerate() {
             let scale = d * f32::from(block.scales[sub]);
             let (half, within) = (sub / 8, 16 * (sub % 8));
-            let low = block.ql[64 * half + within % 64..].iter();
-            let high = block.qh[32 * half + within % 32..].iter();
+            let low = block.ql[64 * half + within % 64..][..16].iter();
+            let high = block.qh[32 * half + within % 32..][..16].iter();
             for ((out, low), high) in out.iter_mut().zip(low).zip(high) {
                 let code = low >> (within / 64 * 4) & 15 | (high >> (within / 32 * 2) & 3) << 4;
                 *out = scale * f32::from(code as i8 - 32);

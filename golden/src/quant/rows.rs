@@ -81,7 +81,7 @@ fn edges(rows: &mut Rows, random: &mut Random) {
     });
     rows.push("opposite-extremes", 4, |row, column| {
         let amax = [1.0, 3.0, 0.007, 100.0][row];
-        let first_sign = if column / BLOCK % 2 == 0 { 1.0 } else { -1.0 };
+        let first_sign = if (column / BLOCK).is_multiple_of(2) { 1.0 } else { -1.0 };
         match column % BLOCK {
             3 => amax * first_sign,
             17 => -amax * first_sign,

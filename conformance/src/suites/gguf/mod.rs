@@ -6,9 +6,11 @@ pub mod attempt;
 pub mod construct;
 pub mod corpus;
 pub mod damage;
+pub mod draft;
 pub mod mutate;
 pub mod number;
 pub mod oracle;
+pub mod roundtrip;
 pub mod scale;
 pub mod vector;
 
@@ -18,5 +20,6 @@ use harness::Case;
 
 /// All cases but the vectors.
 pub fn cases() -> Vec<Case> {
-    [corpus::cases(), mutate::cases(), scale::cases()].into_iter().flatten().collect()
+    let all = [corpus::cases(), mutate::cases(), roundtrip::cases(), scale::cases()];
+    all.into_iter().flatten().collect()
 }

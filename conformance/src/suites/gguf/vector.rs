@@ -4,7 +4,7 @@
 
 use super::attempt::{self, Answer, Attempt};
 use super::construct::{self, Piece};
-use super::oracle;
+use super::{oracle, roundtrip};
 use crate::suites::vectors::Vector;
 use engine::loader::Gguf;
 use harness::vector::{CaseHead, Head};
@@ -114,6 +114,7 @@ impl Vector for FileVector {
         }
         if let Answer::Accepted(layout) = &first.answer {
             oracle::verify(&bytes, layout)?;
+            roundtrip::accounts_for_every_bit(&bytes, layout)?;
             let warnings: Vec<_> = layout.warnings.iter().map(|w| w.class.to_string()).collect();
             if warnings != self.warnings {
                 let warned: Vec<_> = layout.warnings.iter().map(|w| w.to_string()).collect();

@@ -27,9 +27,8 @@ impl Recording {
     pub(in crate::suites) fn open(path: &str) -> Result<Self, Failure> {
         let file = std::fs::read(folder().join(path))
             .map_err(|error| format!("golden/{path}: {error}; `golden regen` records it"))?;
-        Self::parse(path, &file).map_err(|failure| match failure.text() {
-            text => format!("golden/{path}: {text}").into(),
-        })
+        let named = |failure: Failure| format!("golden/{path}: {}", failure.text()).into();
+        Self::parse(path, &file).map_err(named)
     }
 
     fn parse(path: &str, file: &[u8]) -> Result<Self, Failure> {

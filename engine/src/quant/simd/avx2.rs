@@ -3,7 +3,7 @@
 use super::super::block::{Half, decoding};
 use super::super::mxfp4::VALUES;
 use super::super::q4_k::scale_and_min;
-use super::super::{mxfp4, q4_0, q4_k, q8_0};
+use super::super::{iq4_nl, iq4_xs, mxfp4, q3_k, q4_0, q4_1, q4_k, q5_0, q5_1, q5_k, q6_k, q8_0};
 use std::arch::x86_64::*;
 
 /// A stored 16-bit float in every lane.
@@ -30,6 +30,33 @@ fn load(bytes: &[u8; 8]) -> __m128i {
 fn store(out: &mut [f32; 8], values: __m256) {
     // SAFETY: the array holds the 8 values that are written.
     unsafe { _mm256_storeu_ps(out.as_mut_ptr(), values) }
+}
+
+/// The readable decoder, compiled once more: the compiler vectorises it for these registers, and
+/// it never fuses or reorders floating point, so the bits stay.
+macro_rules! recompiled {
+    ($($format:ident)*) => {$(
+        #[target_feature(enable = "avx2,f16c")]
+        pub(super) fn $format(bytes: &[u8], out: &mut [f32]) {
+            $format::decode(bytes, out);
+        }
+    )*};
+}
+
+recompiled!(q4_1 q5_0 q5_1 q3_k q5_k iq4_nl iq4_xs);
+
+/// The values of eight stored 16-bit floats.
+#[target_feature(enable = "avx2,f16c")]
+pub(super) fn f16(bytes: &[u8], out: &mut [f32]) {
+    let (eights, rest) = bytes.as_chunks::<16>();
+    let (out, last) = out.as_chunks_mut::<8>();
+    for (eight, out) in eights.iter().zip(out) {
+        // SAFETY: the array holds the 16 bytes that are read.
+        store(out, _mm256_cvtph_ps(unsafe { _mm_loadu_si128(eight.as_ptr().cast()) }));
+    }
+    for (half, out) in rest.as_chunks().0.iter().zip(last) {
+        *out = widen(*half);
+    }
 }
 
 /// y = code·d
@@ -84,6 +111,36 @@ pub(super) fn q4_k(bytes: &[u8], out: &mut [f32]) {
                 store(&mut out[eighth], _mm256_sub_ps(_mm256_mul_ps(scale1, low), min1));
                 store(&mut out[eighth + 4], _mm256_sub_ps(_mm256_mul_ps(scale2, high), min2));
             }
+        }
+    }
+}
+
+/// y = (d·scale)·(code − 32)
+#[target_feature(enable = "avx2,f16c")]
+pub(super) fn q6_k(bytes: &[u8], out: &mut [f32]) {
+    let (nibble, pair) = (_mm256_set1_epi32(15), _mm256_set1_epi32(0x30));
+    let zero = _mm256_set1_epi32(32);
+    for (block, out) in decoding::<q6_k::Block, { q6_k::LEN }>(bytes, out) {
+        let d = widen(block.d);
+        let (low, high) = (block.ql.as_chunks::<8>().0, block.qh.as_chunks::<8>().0);
+        let (out, _) = out.as_chunks_mut();
+        // Eights of elements: a half of the block has 16, which share 8 of low bits (two elements
+        // a byte) and 4 of high bits (four elements a byte).
+        for (eighth, out) in out.iter_mut().enumerate() {
+            let (half, within) = (eighth / 16, eighth % 16);
+            let low = _mm256_cvtepu8_epi32(load(&low[8 * half + within % 8]));
+            let high = _mm256_cvtepu8_epi32(load(&high[4 * half + within % 4]));
+            let low = if within < 8 { low } else { _mm256_srli_epi32(low, 4) };
+            let high = match within / 4 {
+                0 => _mm256_slli_epi32(high, 4),
+                1 => _mm256_slli_epi32(high, 2),
+                2 => high,
+                _ => _mm256_srli_epi32(high, 2),
+            };
+            let code = _mm256_or_si256(_mm256_and_si256(low, nibble), _mm256_and_si256(high, pair));
+            let scale = _mm256_set1_ps(d * f32::from(block.scales[eighth / 2]));
+            let code = _mm256_cvtepi32_ps(_mm256_sub_epi32(code, zero));
+            store(out, _mm256_mul_ps(scale, code));
         }
     }
 }

@@ -47,40 +47,44 @@ mod kernels {
     use super::Level::{Avx2, Avx512};
     use super::{Kernel, avx2, avx512};
 
-    // Every entry is reached through `Format::decoders` alone, which asks `Level::available`.
-    pub(crate) const Q4_0: &[Kernel] = &[
-        // SAFETY: see above.
-        (Avx512, |blocks, out| unsafe { avx512::q4_0(blocks, out) }),
-        // SAFETY: see above.
-        (Avx2, |blocks, out| unsafe { avx2::q4_0(blocks, out) }),
-    ];
-    // Eight codes widen in one instruction at either width; the wider one measured no faster.
-    pub(crate) const Q8_0: &[Kernel] = &[
-        // SAFETY: see above.
-        (Avx2, |blocks, out| unsafe { avx2::q8_0(blocks, out) }),
-    ];
-    pub(crate) const Q4_K: &[Kernel] = &[
-        // SAFETY: see above.
-        (Avx512, |blocks, out| unsafe { avx512::q4_k(blocks, out) }),
-        // SAFETY: see above.
-        (Avx2, |blocks, out| unsafe { avx2::q4_k(blocks, out) }),
-    ];
-    pub(crate) const MXFP4: &[Kernel] = &[
-        // SAFETY: see above.
-        (Avx512, |blocks, out| unsafe { avx512::mxfp4(blocks, out) }),
-        // SAFETY: see above.
-        (Avx2, |blocks, out| unsafe { avx2::mxfp4(blocks, out) }),
-    ];
+    /// Kernels by level. Q8_0 has none wider: eight codes widen in one instruction already, and
+    /// sixteen measured no faster.
+    macro_rules! kernels {
+        ($($name:ident: $($level:ident $module:ident)+, $function:ident;)*) => {$(
+            pub(crate) const $name: &[Kernel] = &[$(
+                // SAFETY: reached through `Format::decoders` alone, which asks
+                // `Level::available`.
+                ($level, |blocks, out| unsafe { $module::$function(blocks, out) }),
+            )+];
+        )*};
+    }
+
+    kernels! {
+        F16: Avx2 avx2, f16;
+        Q4_0: Avx512 avx512 Avx2 avx2, q4_0;
+        Q4_1: Avx2 avx2, q4_1;
+        Q5_0: Avx2 avx2, q5_0;
+        Q5_1: Avx2 avx2, q5_1;
+        Q8_0: Avx2 avx2, q8_0;
+        Q3_K: Avx2 avx2, q3_k;
+        Q4_K: Avx512 avx512 Avx2 avx2, q4_k;
+        Q5_K: Avx2 avx2, q5_k;
+        Q6_K: Avx2 avx2, q6_k;
+        IQ4_NL: Avx2 avx2, iq4_nl;
+        IQ4_XS: Avx2 avx2, iq4_xs;
+        MXFP4: Avx512 avx512 Avx2 avx2, mxfp4;
+    }
 }
 
 #[cfg(not(target_arch = "x86_64"))]
 mod kernels {
     use super::Kernel;
 
-    pub(crate) const Q4_0: &[Kernel] = &[];
-    pub(crate) const Q8_0: &[Kernel] = &[];
-    pub(crate) const Q4_K: &[Kernel] = &[];
-    pub(crate) const MXFP4: &[Kernel] = &[];
+    macro_rules! none {
+        ($($name:ident)*) => { $(pub(crate) const $name: &[Kernel] = &[];)* };
+    }
+
+    none!(F16 Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 Q3_K Q4_K Q5_K Q6_K IQ4_NL IQ4_XS MXFP4);
 }
 
-pub(super) use kernels::{MXFP4, Q4_0, Q4_K, Q8_0};
+pub(super) use kernels::*;

@@ -1,83 +1,91 @@
-//! Our block formats against ggml's own row functions, bit for bit. Knows the declared deviations
-//! and asserts of each exactly which elements differ and how; everything else must be equal.
+//! Decoders against ggml's row dequantisers, element by element.
 
-use super::recording::Recording;
+use super::super::recording::Recording;
+use super::path;
 use engine::quant::{self, Decode, Format};
-use harness::{Case, Failure, Run};
+use harness::{Failure, Run};
 use sha2::{Digest, Sha256};
 
-const DECODED: [&str; 15] = [
-    "BF16", "F16", "IQ4_NL", "IQ4_XS", "MXFP4", "Q2_K", "Q3_K", "Q4_0", "Q4_1", "Q4_K", "Q5_0",
-    "Q5_1", "Q5_K", "Q6_K", "Q8_0",
-];
-
-pub(super) fn cases() -> Vec<Case> {
-    let decode = |name: &'static str| {
-        Case::new(format!("golden::quant::{name}::decode"), move |run| decode(name, run))
-    };
-    DECODED.into_iter().map(decode).collect()
-}
-
 /// How ggml's value of an element relates to ours.
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy)]
 enum Relation {
     /// Equal bits, or both NaN: payloads differ between hardware and software conversions.
     Equal,
-    /// MXFP4's code 8 is −0; ggml's table of integers makes it +0.
+    /// −0 here, +0 there.
     NegZero,
-    /// MXFP4's scale byte 255 is NaN; ggml reads it as twice the scale of byte 254.
-    Scale255,
+    /// NaN here, this value there.
+    Nan(&'static str, f32),
 }
+
+const E8M0_NAN: &str = "ggml-e8m0-255";
+const UE4M3_NAN: &str = "ggml-ue4m3-nan";
+
+/// What the four bits of E2M1 mean, doubled, as ggml's table of integers has it: code 8 is +0.
+const DOUBLED: [f32; 16] =
+    [0.0, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 0.0, -1.0, -2.0, -3.0, -4.0, -6.0, -8.0, -12.0];
 
 impl Relation {
     /// What the specification of the format says of element `element` of `block`.
     fn of(format: &Format, block: &[u8], element: usize) -> Self {
-        if format.name != "MXFP4" {
-            return Self::Equal;
-        }
-        match (block[0], mxfp4_code(block, element)) {
-            (255, _) => Self::Scale255,
-            (_, 8) => Self::NegZero,
+        match format.name {
+            "MXFP4" => {
+                let code = block[1 + element % 16] >> (4 * (element / 16)) & 15;
+                let theirs = DOUBLED[usize::from(code)] * 2.0f32.powi(127);
+                Self::scaled(code, (block[0] == 255).then_some((E8M0_NAN, theirs)))
+            }
+            "NVFP4" => {
+                let (group, place) = (element / 16, element % 16);
+                let code = block[4 + 8 * group + place % 8] >> (4 * (place / 8)) & 15;
+                let doubled = DOUBLED[usize::from(code)];
+                // ggml reads scale byte 0x7F as 0, and 0xFF, which it does not expect, as 480.
+                let nan = match block[group] {
+                    0x7f => Some((UE4M3_NAN, doubled * 0.0)),
+                    0xff => Some((UE4M3_NAN, doubled * 240.0)),
+                    _ => None,
+                };
+                Self::scaled(code, nan)
+            }
             _ => Self::Equal,
         }
     }
 
-    fn holds(self, block: &[u8], element: usize, ours: f32, ggml: f32) -> bool {
+    fn scaled(code: u8, nan: Option<(&'static str, f32)>) -> Self {
+        match nan {
+            Some((deviation, theirs)) => Self::Nan(deviation, theirs),
+            None if code == 8 => Self::NegZero,
+            None => Self::Equal,
+        }
+    }
+
+    fn holds(self, ours: f32, ggml: f32) -> bool {
         match self {
             Self::Equal => ours.to_bits() == ggml.to_bits() || ours.is_nan() && ggml.is_nan(),
             Self::NegZero => ours.to_bits() == (-0.0f32).to_bits() && ggml.to_bits() == 0,
-            Self::Scale255 => {
-                const DOUBLED: [f32; 8] = [0.0, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0];
-                let code = mxfp4_code(block, element);
-                let magnitude = DOUBLED[usize::from(code % 8)] * 2.0f32.powi(127);
-                let negative = code > 8; // code 8 is +0 here too
-                let theirs = if negative { -magnitude } else { magnitude };
-                ours.is_nan() && ggml.to_bits() == theirs.to_bits()
-            }
+            Self::Nan(_, theirs) => ours.is_nan() && ggml.to_bits() == theirs.to_bits(),
         }
     }
 
     fn declare(self, run: &mut Run) {
-        match self {
-            Self::Equal => {}
-            Self::NegZero => run.deviation(
+        let (id, reason) = match self {
+            Self::Equal => return,
+            Self::NegZero => (
                 "ggml-neg-zero",
                 "code 8 is -0 (OCP MX 1.0); ggml decodes through a table of integers, so +0",
             ),
-            Self::Scale255 => run.deviation(
-                "ggml-e8m0-255",
-                "scale 255 is NaN (OCP MX 1.0); ggml's dequantiser takes it for 2^128",
+            Self::Nan(E8M0_NAN, _) => {
+                (E8M0_NAN, "scale byte 255 is NaN (OCP MX 1.0); ggml takes it for 2^128")
+            }
+            Self::Nan(..) => (
+                UE4M3_NAN,
+                "scale 0x7F of E4M3 is NaN; ggml takes it for 0, and for 480 with the top bit set",
             ),
-        }
+        };
+        run.deviation(id, reason);
     }
 }
 
-fn mxfp4_code(block: &[u8], element: usize) -> u8 {
-    block[1 + element % 16] >> (4 * (element / 16)) & 15
-}
-
-fn decode(name: &str, run: &mut Run) -> Result<(), Failure> {
-    let recording = Recording::open(&format!("quant/{name}.safetensors"))?;
+pub(super) fn judge(name: &str, run: &mut Run) -> Result<(), Failure> {
+    let recording = Recording::open(&path(name))?;
     let format = quant::by_name(name).ok_or("the engine does not know this format")?;
     if format.scalar.is_none() {
         return Err("the engine does not decode this format".into());
@@ -113,7 +121,7 @@ fn compare(
             let at = index * block_len + element;
             let relation = Relation::of(format, block, element);
             relation.declare(run);
-            if !relation.holds(block, element, ours[at], values[at]) {
+            if !relation.holds(ours[at], values[at]) {
                 wrong.push(at);
             }
         }

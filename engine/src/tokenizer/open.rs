@@ -1,0 +1,192 @@
+//! From a vocabulary to a tokeniser: which backend, which pre-tokeniser, which tokens are cut out
+//! and which end a turn. Every choice the file leaves open is made here and nowhere else.
+
+use super::backend::{Backend, BackendKind};
+use super::bpe::{self, Bpe};
+use super::pieces::{Pieces, TokenType};
+use super::pretokenize::{self, Pre};
+use super::special::{Added, Specials, Strip};
+use super::spm::{self, Spm};
+use super::vocab::{self, Model, Vocab};
+use super::{Info, Tokenizer, evidence};
+use crate::error::{Class, Result};
+use crate::loader::gguf::Metadata;
+use crate::profile::Profile;
+
+/// What a caller may decide instead of the file.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Whose reading to follow.
+    pub profile: Profile,
+    /// A pre-tokeniser to use whatever the file says.
+    pub pre: Option<String>,
+}
+
+/// Texts of tokens that end a model's turn, beside the tokens that the file gives that job.
+const TURN_ENDS: &[&str] = &[
+    "<|eot_id|>",
+    "<|im_end|>",
+    "<|end|>",
+    "<|return|>",
+    "<|call|>",
+    "<end_of_turn>",
+    "<|endoftext|>",
+    "<|end_of_text|>",
+    "<|eom_id|>",
+    "<EOT>",
+    "<｜end▁of▁sentence｜>",
+];
+
+/// In harmony a message ends with `<|end|>` and the turn goes on; these two end the turn.
+const HARMONY_TURN_ENDS: [&str; 2] = ["<|return|>", "<|call|>"];
+const HARMONY_MESSAGE_END: &str = "<|end|>";
+/// llama.cpp shows these harmony tokens as text.
+const HARMONY_SHOWN: [&str; 5] =
+    ["<|channel|>", "<|message|>", "<|start|>", "<|constrain|>", HARMONY_MESSAGE_END];
+
+impl Tokenizer {
+    /// From a GGUF file's metadata.
+    pub fn from_metadata(metadata: &Metadata, options: &Options) -> Result<Self> {
+        Tokenizer::from_vocab(&Vocab::read(metadata)?, options)
+    }
+
+    /// From a vocabulary.
+    pub fn from_vocab(vocab: &Vocab, options: &Options) -> Result<Self> {
+        vocab.check()?;
+        let mut vocab = vocab.clone();
+        if options.profile == Profile::LlamaCpp {
+            show_harmony(&mut vocab);
+        }
+        let mut pre_name = None;
+        let mut add_bos = vocab.model == Model::Spm;
+        let (pieces, backend) = match vocab.model {
+            Model::Bpe => {
+                let pieces = bpe::pieces(&vocab)?;
+                let name = options.pre.as_deref().or(vocab.pre);
+                let pre = choose_pre(name, &pieces)?;
+                pre_name = name.map(str::to_owned);
+                add_bos = pre.add_bos;
+                let bpe = Bpe::new(&vocab, &pieces, pre, options.profile)?;
+                (pieces, Backend::Bpe(Box::new(bpe)))
+            }
+            Model::Spm => {
+                let spm = Spm::new(&vocab, options.profile)?;
+                (spm::pieces(&vocab)?, Backend::Spm(Box::new(spm)))
+            }
+        };
+        let special = special_ids(&vocab);
+        let has = |job: &str| special.iter().any(|(name, _)| *name == job);
+        let info = Info {
+            backend: match backend {
+                Backend::Bpe(_) => BackendKind::GgufBpe,
+                Backend::Spm(_) => BackendKind::GgufSpm,
+            },
+            n_vocab: pieces.len(),
+            pre: pre_name,
+            profile: options.profile,
+            stops: stops(&vocab, &special),
+            add_bos: vocab.add_bos.unwrap_or(add_bos) && has("bos"),
+            add_eos: vocab.add_eos.unwrap_or(false) && has("eos"),
+            add_space_prefix: match &backend {
+                Backend::Bpe(_) => false,
+                Backend::Spm(spm) => spm.adds_space_prefix(),
+            },
+            special,
+        };
+        let specials = Specials::new(&added(&vocab, options.profile), {
+            options.profile == Profile::LlamaCpp
+        })?;
+        Ok(Tokenizer { info, pieces, specials, backend })
+    }
+}
+
+fn choose_pre(name: Option<&str>, pieces: &Pieces) -> Result<&'static Pre> {
+    let Some(name) = name else {
+        return Err(vocab::bad_pre(Class::MissingKey, evidence::of(pieces)));
+    };
+    pretokenize::by_name(name).ok_or_else(|| {
+        let known: Vec<_> = pretokenize::names().collect();
+        let detail = format!("no pre-tokeniser {name:?}; there are: {}", known.join(", "));
+        vocab::bad_pre(Class::BadVocab, detail)
+    })
+}
+
+/// The file's, and where it says nothing and the token is plainly there, SentencePiece's own ids.
+fn special_ids(vocab: &Vocab) -> Vec<(&'static str, u32)> {
+    let mut special = vocab.special.clone();
+    if vocab.model == Model::Spm {
+        for (job, id, text) in [("bos", 1, "<s>"), ("eos", 2, "</s>"), ("unknown", 0, "<unk>")] {
+            if vocab.special(job).is_none() && vocab.token(id) == Some(text.as_bytes()) {
+                special.push((job, id));
+            }
+        }
+    }
+    special
+}
+
+fn id_of(vocab: &Vocab, text: &str) -> Option<u32> {
+    let structural =
+        |id: &usize| vocab.types.get(*id).is_some_and(|kind| *kind != TokenType::Normal);
+    let found = vocab.tokens.iter().enumerate().filter(|(_, token)| *token == text.as_bytes());
+    found.map(|(id, _)| id).find(structural).map(|id| id as u32)
+}
+
+fn stops(vocab: &Vocab, special: &[(&'static str, u32)]) -> Vec<u32> {
+    let jobs = special.iter().filter(|(job, _)| matches!(*job, "eos" | "eot" | "eom"));
+    let mut stops: Vec<u32> = jobs.map(|(_, id)| *id).collect();
+    let ids: Vec<_> = ends(vocab, TURN_ENDS);
+    let is = |text: &str| ids.iter().any(|(name, _)| *name == text);
+    let harmony = HARMONY_TURN_ENDS.iter().all(|text| is(text));
+    for (text, id) in &ids {
+        if !(harmony && *text == HARMONY_MESSAGE_END) {
+            stops.push(*id);
+        }
+    }
+    stops.sort_unstable();
+    stops.dedup();
+    stops
+}
+
+/// Ids of those texts that are tokens, found in one pass over the vocabulary.
+fn ends(vocab: &Vocab, texts: &'static [&'static str]) -> Vec<(&'static str, u32)> {
+    let typed = vocab.tokens.iter().zip(&vocab.types).enumerate();
+    let structural = typed.filter(|(_, (_, kind))| **kind != TokenType::Normal);
+    let named = structural.filter_map(|(id, (token, _))| {
+        texts.iter().find(|text| text.as_bytes() == token).map(|text| (*text, id as u32))
+    });
+    named.collect()
+}
+
+fn show_harmony(vocab: &mut Vocab) {
+    if HARMONY_TURN_ENDS.iter().all(|text| id_of(vocab, text).is_some()) {
+        for text in HARMONY_SHOWN {
+            if let Some(id) = id_of(vocab, text) {
+                vocab.types[id as usize] = TokenType::UserDefined;
+            }
+        }
+    }
+}
+
+/// The tokens to cut out of a text before it is encoded.
+fn added(vocab: &Vocab, profile: Profile) -> Vec<Added> {
+    use TokenType::{Control, Unknown, UserDefined};
+    let phi3 = strips_like_phi3(vocab, profile);
+    let typed = vocab.tokens.iter().zip(&vocab.types).enumerate();
+    let cut = typed.filter(|(_, (_, kind))| matches!(kind, Control | Unknown | UserDefined));
+    cut.map(|(id, (text, kind))| {
+        let keeps = [&b"<unk>"[..], b"<s>", b"<|endoftext|>"].contains(&text);
+        let strip = Strip { left: false, right: phi3 && !keeps };
+        Added { id: id as u32, text: text.to_vec(), kind: *kind, strip }
+    })
+    .collect()
+}
+
+/// Phi-3's added tokens take the white space after them; a GGUF file cannot say so. llama.cpp goes
+/// by the model's name, which misses "Phi 3.5"; the architecture and the tokens are the same there.
+fn strips_like_phi3(vocab: &Vocab, profile: Profile) -> bool {
+    let named = vocab.name.contains("phi-3") || vocab.name.contains("phi3");
+    match profile {
+        Profile::LlamaCpp => named,
+        Profile::Reference => vocab.model == Model::Spm && (named || vocab.architecture == "phi3"),
+    }
+}
