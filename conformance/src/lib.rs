@@ -8,3 +8,4 @@ pub mod property;
 pub mod reference;
 pub mod snapshot;
 pub mod suites;
+pub mod worker;

@@ -4,6 +4,9 @@ use libtest_mimic::Arguments;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    if let Some(ended) = conformance::worker::become_if_asked() {
+        return ended;
+    }
     conformance::snapshot::prepare();
     let asked = |flag: &str| std::env::args().any(|argument| argument == flag);
     // nextest lists with both flags, and criterion's own test mode is our `bench-smoke::`.

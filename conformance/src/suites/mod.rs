@@ -6,6 +6,7 @@ pub mod gguf;
 mod golden;
 mod infrastructure;
 mod selftest;
+mod text;
 mod tidy;
 mod tokenizer;
 mod twins;
@@ -22,6 +23,7 @@ pub fn all() -> Vec<Case> {
     cases.extend(golden::cases());
     cases.extend(infrastructure::cases());
     cases.extend(selftest::cases());
+    cases.extend(text::cases());
     cases.extend(tidy::cases());
     cases.extend(twins::cases());
     cases.extend(tokenizer::cases());

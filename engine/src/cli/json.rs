@@ -12,7 +12,8 @@ use std::io::Write;
 /// Part of the command's help.
 pub(super) const ABOUT: &str = "\
 JSON (one line, keys in file order):
-  {\"version\",\"alignment\",\"metadata\":{…},\"tensors\":[{\"name\",\"type\",\"shape\",\"offset\",\"bytes\"}…]}
+  {\"version\",\"alignment\",\"metadata\":{…},\"tensors\":[…]}
+  a tensor is {\"name\",\"type\",\"shape\",\"offset\",\"bytes\"}
   shape   as the file has it: GGUF fastest dimension first, safetensors slowest first
   offset  from the start of the data section (of its own part, in split models)
   values that JSON cannot spell keep all their bits:

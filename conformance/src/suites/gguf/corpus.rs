@@ -19,7 +19,7 @@ pub fn cases() -> Vec<Case> {
 }
 
 /// Every vector of the suite, with its full name.
-fn corpus() -> Result<Vec<(String, FileVector)>, String> {
+pub fn corpus() -> Result<Vec<(String, FileVector)>, String> {
     let mut all = Vec::new();
     for found in discover::vector_files(&roots::project().join("vectors/gguf")) {
         let text = found.text?;
