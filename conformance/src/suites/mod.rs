@@ -2,6 +2,7 @@
 
 mod bench_smoke;
 mod formats;
+mod chat;
 pub mod gguf;
 mod golden;
 mod infrastructure;
@@ -19,6 +20,7 @@ pub fn all() -> Vec<Case> {
     let mut cases = Vec::new();
     cases.extend(bench_smoke::cases());
     cases.extend(formats::cases());
+    cases.extend(chat::cases());
     cases.extend(gguf::cases());
     cases.extend(golden::cases());
     cases.extend(infrastructure::cases());

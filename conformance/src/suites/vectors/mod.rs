@@ -2,6 +2,9 @@
 //! A vector suite is one type: its fields are the case's keys, and it judges itself. Knows which
 //! suites there are, not what any of them checks.
 
+mod chat_template;
+pub(crate) mod harmony_parse;
+pub(crate) mod harmony_render;
 mod vector_file;
 
 use crate::suites::{formats, gguf};
@@ -41,13 +44,16 @@ impl Suite {
 
 /// Every vector suite; sorted, so that two people adding one do not meet.
 pub const SUITES: &[Suite] = &[
-    Suite::of::<formats::FormatDecode>(),   // format-decode
-    Suite::of::<formats::FormatEncode>(),   // format-encode
-    Suite::of::<formats::FormatRow>(),      // format-table
-    Suite::of::<gguf::FileVector>(),        // gguf-file
-    Suite::of::<formats::MxElement>(),      // mx-element
-    Suite::of::<formats::Mxfp4Layout>(),    // mxfp4-layout
-    Suite::of::<vector_file::VectorText>(), // vector-file
+    Suite::of::<chat_template::Rendering>(),     // chat-template
+    Suite::of::<formats::FormatDecode>(),        // format-decode
+    Suite::of::<formats::FormatEncode>(),        // format-encode
+    Suite::of::<formats::FormatRow>(),           // format-table
+    Suite::of::<gguf::FileVector>(),             // gguf-file
+    Suite::of::<harmony_parse::Output>(),        // harmony-parse
+    Suite::of::<harmony_render::Conversation>(), // harmony-render
+    Suite::of::<formats::MxElement>(),           // mx-element
+    Suite::of::<formats::Mxfp4Layout>(),         // mxfp4-layout
+    Suite::of::<vector_file::VectorText>(),      // vector-file
 ];
 
 /// All vector cases of this checkout.
