@@ -1,8 +1,8 @@
 //! All attack files together: what they leave behind in the process, and what they did to others.
 //! Knows the vector files, not what each one attacks.
 
-use super::attempt::{self, Answer};
-use super::vector::{FileVector, HANG, Peer, Peers};
+use super::attempt::{self, Answer, HANG};
+use super::vector::{FileVector, Peer, Peers};
 use crate::suites::vectors::Vector;
 use engine::loader::Gguf;
 use harness::{Case, Failure, Run, discover, roots, vector};

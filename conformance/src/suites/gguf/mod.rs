@@ -7,6 +7,7 @@ pub mod construct;
 pub mod corpus;
 pub mod damage;
 pub mod draft;
+pub mod fuzz;
 pub mod mutate;
 pub mod number;
 pub mod oracle;
@@ -20,6 +21,6 @@ use harness::Case;
 
 /// All cases but the vectors.
 pub fn cases() -> Vec<Case> {
-    let all = [corpus::cases(), mutate::cases(), roundtrip::cases(), scale::cases()];
+    let all = [corpus::cases(), fuzz::cases(), mutate::cases(), roundtrip::cases(), scale::cases()];
     all.into_iter().flatten().collect()
 }

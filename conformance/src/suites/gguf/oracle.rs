@@ -1,8 +1,8 @@
 //! A second opinion on accepted files: walks the bytes again in 128-bit arithmetic and says where
 //! every tensor must lie. Shares no code with the reader under test but the table of block sizes.
-//! Judges only what was accepted; it has no error classes.
+//! Judges only what was accepted; it has no error classes. The fuzz target includes this file.
 
-use engine::loader::gguf::Layout;
+use engine::loader::gguf::{Layout, Writer};
 use engine::quant;
 
 const DEFAULT_ALIGNMENT: u128 = 32;
@@ -124,10 +124,16 @@ fn extent(cursor: &mut Cursor) -> Option<Extent> {
     Some(Extent { name, type_id, shape, offset, start: 0, size })
 }
 
-/// Whether an accepted layout says what the bytes say, and every tensor lies in the file apart
-/// from every other.
+/// Whether an accepted layout says what the bytes say, every tensor lies in the file apart from
+/// every other, every name is found, and no bit of the head is unknown to it.
 pub fn verify(bytes: &[u8], layout: &Layout) -> Result<(), String> {
     let walk = walk(bytes).ok_or("accepted, but the bytes cannot be walked")?;
+    tensors_lie_apart(bytes, layout, &walk)?;
+    every_name_is_found(layout)?;
+    rewritten_head_is_the_same(&bytes[..walk.head_bytes], layout)
+}
+
+fn tensors_lie_apart(bytes: &[u8], layout: &Layout, walk: &Walk) -> Result<(), String> {
     let theirs = &layout.tensors;
     if theirs.len() != walk.tensors.len() {
         return Err(format!("{} tensors, the bytes hold {}", theirs.len(), walk.tensors.len()));
@@ -155,4 +161,27 @@ pub fn verify(bytes: &[u8], layout: &Layout) -> Result<(), String> {
         free_from = end;
     }
     Ok(())
+}
+
+fn every_name_is_found(layout: &Layout) -> Result<(), String> {
+    let found = |name: &str| layout.tensor(name).is_some_and(|info| info.name == name);
+    if let Some(lost) = layout.tensors.iter().find(|info| !found(&info.name)) {
+        return Err(format!("tensor '{}' is there, and is not found", lost.name));
+    }
+    match layout.metadata.iter().find(|(key, _)| !layout.metadata.contains(key)) {
+        Some((key, _)) => Err(format!("key '{key}' is there, and is not found")),
+        None => Ok(()),
+    }
+}
+
+/// Written again from what the reader understood, header, metadata and infos are the same bytes:
+/// two files that differ there can then never read the same.
+fn rewritten_head_is_the_same(head: &[u8], layout: &Layout) -> Result<(), String> {
+    let written = Writer::like(layout).head();
+    let (written, _) = written.map_err(|e| format!("accepted, but cannot be written: {e}"))?;
+    let same = |(at, byte): (usize, &u8)| written.get(at) == Some(byte);
+    match head.iter().enumerate().position(|byte| !same(byte)) {
+        Some(at) => Err(format!("byte {at} of the head is lost when it is written again")),
+        None => Ok(()),
+    }
 }

@@ -1,5 +1,5 @@
-//! Writing and reading are each other's inverse: what was read accounts for every byte of the head,
-//! and what was written is what a second spelling of the same file says.
+//! Writing and reading are each other's inverse, and what was written is what a second spelling of
+//! the same file says. Knows files that must be accepted; attacks stand elsewhere.
 
 use super::construct::{self, Piece};
 use super::draft::{Draft, any_draft};
@@ -20,7 +20,7 @@ pub fn cases() -> Vec<Case> {
         Case::new("gguf::roundtrip::small-model", |_| {
             let bytes = mutate::base()?.bytes;
             let layout = Layout::parse(&bytes)?;
-            accounts_for_every_bit(&bytes, &layout)?;
+            oracle::verify(&bytes, &layout)?;
             same(&rewritten(&bytes, &layout)?, &bytes, "written again")
         }),
     ]
@@ -58,16 +58,6 @@ fn rewritten(bytes: &[u8], layout: &Layout) -> Result<Vec<u8>, Failure> {
         writer.tensor(&info.name, info.format, &info.shape, data);
     }
     Ok(writer.to_bytes()?)
-}
-
-/// Whether a layout knows every bit of header, metadata and infos: written again, they are the same
-/// bytes. Two files that differ there can then never read the same.
-pub fn accounts_for_every_bit(bytes: &[u8], layout: &Layout) -> Result<(), String> {
-    let walk = oracle::walk(bytes).ok_or("the bytes cannot be walked")?;
-    let (head, _) = Writer::like(layout).head().map_err(|e| format!("cannot be rewritten: {e}"))?;
-    let written = &head[..walk.head_bytes.min(head.len())];
-    same(written, &bytes[..walk.head_bytes], "its head written again")
-        .map_err(|failure| failure.text().to_owned())
 }
 
 fn same(left: &[u8], right: &[u8], what: &str) -> Result<(), Failure> {
