@@ -1,6 +1,6 @@
 //! The areas of `golden/`: one folder each, recorded by one function. Knows nothing of files.
 
-use crate::{Result, ids, quant, tokenizers};
+use crate::{Result, ids, quant, templates, tokenizers};
 use std::collections::BTreeMap;
 
 /// What one recording yields. Paths are relative to `golden/`.
@@ -36,6 +36,11 @@ pub(crate) static AREAS: &[Area] = &[
         name: "ids",
         about: "ids that llama.cpp, tokenizers and SentencePiece give to the prompts (Python)",
         record: ids::record,
+    },
+    Area {
+        name: "templates",
+        about: "chat templates rendered by the transformers library (Python)",
+        record: templates::record,
     },
 ];
 

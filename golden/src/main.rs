@@ -13,6 +13,7 @@ mod quant;
 mod random;
 mod safetensors;
 mod store;
+mod templates;
 mod tokenizers;
 
 use area::{AREAS, Area};

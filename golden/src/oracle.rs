@@ -18,6 +18,7 @@ pub(crate) fn ask(script: &str, arguments: &[&str], input: &[u8]) -> Result<Vec<
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .env("PYTHONHASHSEED", "0")
         .env("PYTHONUTF8", "1")
+        .env("TRANSFORMERS_VERBOSITY", "error")
         .current_dir(root())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

@@ -9,8 +9,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// What people write under `golden/`; everything else is recorded.
-const AUTHORED: [&str; 9] = [
+const AUTHORED: [&str; 10] = [
     ".cargo",
+    ".gitattributes",
     "Cargo.lock",
     "Cargo.toml",
     "MANIFEST.toml", // recorded, and the one that lists the others
