@@ -9,11 +9,7 @@ echo "seed $seed; to run the same inputs again: PROPTEST_RNG_SEED=$seed ci/night
 ORCD_DEEP=1 PROPTEST_CASES=${PROPTEST_CASES:-20000} PROPTEST_RNG_SEED=$seed \
     step "deep suite" cargo test --locked
 
-verify_golden() {
-    # The flags of golden/.cargo/config.toml count only in that folder.
-    (cd golden && cargo run --locked -- verify)
-}
-step "oracles recorded again" verify_golden
+step "oracles asked again" ci/golden.sh verify
 
 fuzz() {
     local target

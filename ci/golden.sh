@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# Asks the oracles again and fails unless they answer as recorded. Compiles llama.cpp the first
+# time (six minutes on one core). The Python tools it needs go into golden/target/python.
+source "$(dirname "$0")/lib.sh"
+
+need_cargo
+# The flags of golden/.cargo/config.toml count only in that folder.
+cd golden
+python=$PWD/target/python
+[[ -x $python/bin/python ]] || python3 -m venv "$python"
+"$python/bin/pip" install --quiet 'cmake==3.31.10' 'libclang==18.1.1' -r oracles/requirements.txt
+export PATH="$python/bin:$PATH" GOLDEN_PYTHON="$python/bin/python"
+LIBCLANG_PATH=$(python -c 'import clang, os; print(os.path.dirname(clang.__file__))')/native
+# libclang alone brings no C headers; the compiler that builds llama.cpp lends its own.
+BINDGEN_EXTRA_CLANG_ARGS="-isystem $(gcc -print-file-name=include)"
+export LIBCLANG_PATH BINDGEN_EXTRA_CLANG_ARGS
+step "oracles asked again" cargo run --locked -- "${@:-verify}"
