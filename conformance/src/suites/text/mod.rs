@@ -3,6 +3,7 @@
 //! `conformance/snapshots`.
 
 mod example;
+mod red;
 mod refusals;
 
 use crate::{snapshot, worker};
@@ -18,6 +19,7 @@ pub(super) fn cases() -> Vec<Case> {
         inspect("text::inspect::tensors", &["--tensors"]),
         inspect("text::inspect::check", &["--check"]),
         inspect("text::inspect::json", &["--json"]),
+        snapshot::case("text::red-vector", red::vector),
         snapshot::case("text::refusals", refusals::one_line_a_class),
     ];
     let names: Vec<String> = cases.iter().map(|case| case.name.clone()).collect();

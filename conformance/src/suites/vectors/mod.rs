@@ -3,6 +3,7 @@
 //! suites there are, not what any of them checks.
 
 mod chat_template;
+mod explain;
 pub(crate) mod harmony_parse;
 pub(crate) mod harmony_render;
 mod vector_file;
@@ -13,7 +14,7 @@ use harness::vector::{self, CaseHead, Head};
 use harness::{Case, Failure, Run, roots};
 use schemars::{JsonSchema, Schema};
 use serde::de::DeserializeOwned;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The case type of a vector suite. Derive `Deserialize` and `JsonSchema`, and deny unknown fields
@@ -96,7 +97,11 @@ fn cases_of<V: Vector>(path: &Path, text: &str, name: &str) -> Result<Vec<Case>,
         let head = Arc::clone(&head);
         let mut case = Case::new(format!("{name}::{}", case_head.name), {
             let (head, case_head) = (Arc::clone(&head), case_head.clone());
-            move |run| own.judge(&head, &case_head, run)
+            let path = shown(path);
+            move |run| {
+                let judged = own.judge(&head, &case_head, run);
+                judged.map_err(|failure| explain::explain(&failure, &path, &head, &case_head))
+            }
         });
         case = case.requirements(case_head.flags);
         if let Some(reason) = &case_head.known_failure {
@@ -105,4 +110,9 @@ fn cases_of<V: Vector>(path: &Path, text: &str, name: &str) -> Result<Vec<Case>,
         head.requires.iter().fold(case, |case, capability| case.needs(capability))
     });
     Ok(cases.collect())
+}
+
+/// The path as someone in the project's folder would type it.
+fn shown(path: &Path) -> PathBuf {
+    path.strip_prefix(roots::project()).unwrap_or(path).to_owned()
 }
