@@ -1,11 +1,12 @@
 //! The registry of suites. A new suite is one file here and one line in `all`.
 
 mod bench_smoke;
-mod formats;
 mod chat;
+mod formats;
 pub mod gguf;
 mod golden;
 mod infrastructure;
+mod loader;
 mod selftest;
 mod text;
 mod tidy;
@@ -26,6 +27,7 @@ pub fn all() -> Vec<Case> {
     cases.extend(infrastructure::cases());
     cases.extend(selftest::cases());
     cases.extend(text::cases());
+    cases.extend(loader::cases());
     cases.extend(tidy::cases());
     cases.extend(twins::cases());
     cases.extend(tokenizer::cases());

@@ -2,10 +2,11 @@
 //! Knows pieces of tensors and how to share them among threads; what a block may hold is the
 //! format's own knowledge ([`Format::check`]).
 
-use super::{Gguf, safetensors::SafeTensors};
+use super::{Gguf, SafeTensors};
 use crate::error::{Class, Error, Named, Result};
 use crate::quant::Format;
 use std::num::NonZeroUsize;
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -23,6 +24,8 @@ pub struct Subject<'a> {
     pub data: &'a [u8],
     /// Where the data is in its file.
     pub start: u64,
+    /// That file.
+    pub file: &'a Path,
 }
 
 /// What was looked through.
@@ -41,6 +44,7 @@ pub fn gguf(file: &Gguf, threads: Option<NonZeroUsize>) -> Result<Scanned> {
         format: info.format,
         data: file.view(info).data,
         start: info.file_range().start,
+        file: file.parts()[usize::from(info.part)].path(),
     });
     let found = scan(subjects, threads);
     file.verify_unchanged()?;
@@ -51,14 +55,15 @@ pub fn gguf(file: &Gguf, threads: Option<NonZeroUsize>) -> Result<Scanned> {
 pub fn safetensors(file: &SafeTensors, threads: Option<NonZeroUsize>) -> Result<Scanned> {
     let subjects = file.tensors().iter().filter_map(|info| {
         let (data, start) = (file.view(info).data, file.file_range(info).start);
-        info.dtype.format().map(|format| Subject { name: &info.name, format, data, start })
+        let format = info.dtype.format()?;
+        Some(Subject { name: &info.name, format, data, start, file: file.path() })
     });
     let found = scan(subjects, threads).and_then(|scanned| {
         file.mxfp4()?.into_iter().try_fold(scanned, |scanned, pair| {
             if let Some(block) = pair.scales.iter().position(|scale| *scale == u8::MAX) {
                 let detail = format!("scale {block} of its MXFP4 scales is 0xff, an E8M0 NaN");
                 let place = Named("tensor", pair.name).to_string();
-                return Err(Error::refused(Class::NonFinite, place, detail));
+                return Err(Error::refused(Class::NonFinite, place, detail).in_file(file.path()));
             }
             let bytes = scanned.bytes + pair.scales.len() as u64;
             Ok(Scanned { tensors: scanned.tensors + 1, bytes })
@@ -139,5 +144,6 @@ fn judge(piece: &Piece) -> Option<Error> {
         "block {block} of {} holds {}: {:#x} at byte {byte} of the file",
         format.name, defect.what, defect.bits
     );
-    Some(Error::refused(Class::NonFinite, Named("tensor", name).to_string(), detail))
+    let refusal = Error::refused(Class::NonFinite, Named("tensor", name).to_string(), detail);
+    Some(refusal.in_file(piece.subject.file))
 }

@@ -233,7 +233,7 @@ impl SafeTensors {
 
     /// Proves a mapped file.
     pub fn of(mapped: Mapped) -> Result<SafeTensors> {
-        let layout = Layout::parse(mapped.bytes());
+        let layout = Layout::parse(mapped.bytes()).map_err(|e| e.in_file(mapped.path()));
         mapped.verify_unchanged()?;
         Ok(SafeTensors { layout: layout?, mapped })
     }
@@ -246,6 +246,11 @@ impl SafeTensors {
     /// All tensors, in the order of their data.
     pub fn tensors(&self) -> &[Info] {
         &self.layout.tensors
+    }
+
+    /// Where the file was found.
+    pub fn path(&self) -> &Path {
+        self.mapped.path()
     }
 
     /// The tensor named `name`.

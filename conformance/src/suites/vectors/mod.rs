@@ -8,7 +8,7 @@ pub(crate) mod harmony_parse;
 pub(crate) mod harmony_render;
 mod vector_file;
 
-use crate::suites::{formats, gguf};
+use crate::suites::{formats, gguf, loader};
 use harness::discover::{self, Found};
 use harness::vector::{self, CaseHead, Head};
 use harness::{Case, Failure, Run, roots};
@@ -54,6 +54,7 @@ pub const SUITES: &[Suite] = &[
     Suite::of::<harmony_render::Conversation>(), // harmony-render
     Suite::of::<formats::MxElement>(),           // mx-element
     Suite::of::<formats::Mxfp4Layout>(),         // mxfp4-layout
+    Suite::of::<loader::FileVector>(),           // safetensors-file
     Suite::of::<vector_file::VectorText>(),      // vector-file
 ];
 

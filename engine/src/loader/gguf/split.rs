@@ -43,7 +43,7 @@ impl Keys {
 
 /// Proves one file.
 pub(super) fn prove(mapped: Mapped) -> Result<(Mapped, Layout)> {
-    let layout = Layout::parse(mapped.bytes());
+    let layout = Layout::parse(mapped.bytes()).map_err(|e| e.in_file(mapped.path()));
     // Whatever was read of a file that changed meanwhile means nothing.
     mapped.verify_unchanged()?;
     Ok((mapped, layout?))
@@ -54,8 +54,9 @@ pub(super) fn prove(mapped: Mapped) -> Result<(Mapped, Layout)> {
 pub(super) fn follow(first: Mapped, layout: &mut Layout) -> Result<Vec<Mapped>> {
     let path = first.path().to_owned();
     let mut parts = vec![first];
-    let Some(keys) = Keys::of(&layout.metadata)? else { return Ok(parts) };
-    let stem = stem(&path, keys)?;
+    let in_first = |e: Error| e.in_file(&path);
+    let Some(keys) = Keys::of(&layout.metadata).map_err(in_first)? else { return Ok(parts) };
+    let stem = stem(&path, keys).map_err(in_first)?;
     for number in 1..keys.count {
         let path = part_path(&path, &stem, number, keys.count);
         let (mapped, part) =
@@ -72,7 +73,7 @@ pub(super) fn follow(first: Mapped, layout: &mut Layout) -> Result<Vec<Mapped>> 
     if keys.tensors as i64 != layout.tensors.len() as i64 {
         let (found, count) = (layout.tensors.len(), keys.count);
         let detail = format!("{}, but the {count} parts hold {found} tensors", keys.tensors);
-        return Err(refused("key \"split.tensors.count\"", &detail));
+        return Err(in_first(refused("key \"split.tensors.count\"", &detail)));
     }
     Ok(parts)
 }
@@ -93,9 +94,8 @@ fn stem(path: &Path, keys: Keys) -> Result<OsString> {
         (None, _) => {
             let wanted = suffix(number.saturating_add(1));
             let detail = format!(
-                "split.no {number} and split.count {count} want a name that ends in {wanted}, \
-                 found {}: was the file renamed?",
-                shown(name)
+                "split.no {number} and split.count {count} want a name that ends in {wanted}: was \
+                 the file renamed?"
             );
             Err(refused("file name", &detail))
         }
@@ -169,6 +169,6 @@ fn missing(e: Error, path: &Path, number: u16, keys: Keys) -> Error {
             let place = format!("part {part} of {}", keys.count);
             refused(&place, &format!("no file {name}: put all parts into one folder"))
         }
-        other => other.in_file(path),
+        other => other,
     }
 }
