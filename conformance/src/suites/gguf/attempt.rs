@@ -55,10 +55,15 @@ pub struct Attempt {
     pub took: Duration,
 }
 
-/// Reads `bytes` on this thread; a panic is caught and becomes an answer.
+/// Reads `bytes` on this thread.
 pub fn parse(bytes: &[u8]) -> Attempt {
+    of(|| Layout::parse(bytes))
+}
+
+/// Times and weighs a reading on this thread; a panic is caught and becomes an answer.
+pub fn of(reading: impl FnOnce() -> Result<Layout, Error>) -> Attempt {
     let start = Instant::now();
-    let (result, heap) = alloc::measure(|| catch_unwind(AssertUnwindSafe(|| Layout::parse(bytes))));
+    let (result, heap) = alloc::measure(|| catch_unwind(AssertUnwindSafe(reading)));
     let took = start.elapsed();
     let answer = match result {
         Ok(Ok(layout)) => Answer::Accepted(Box::new(layout)),

@@ -13,6 +13,7 @@ pub mod number;
 pub mod oracle;
 pub mod roundtrip;
 pub mod scale;
+pub mod selfcheck;
 pub mod vector;
 
 pub use vector::FileVector;
@@ -21,6 +22,13 @@ use harness::Case;
 
 /// All cases but the vectors.
 pub fn cases() -> Vec<Case> {
-    let all = [corpus::cases(), fuzz::cases(), mutate::cases(), roundtrip::cases(), scale::cases()];
+    let all = [
+        corpus::cases(),
+        fuzz::cases(),
+        mutate::cases(),
+        roundtrip::cases(),
+        scale::cases(),
+        selfcheck::cases(),
+    ];
     all.into_iter().flatten().collect()
 }
