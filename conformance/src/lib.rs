@@ -4,8 +4,10 @@
 pub mod alloc;
 pub mod bench;
 pub mod exact;
+pub mod judge;
 pub mod property;
 pub mod reference;
 pub mod snapshot;
 pub mod suites;
+pub mod vector_tools;
 pub mod worker;

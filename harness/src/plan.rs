@@ -23,12 +23,19 @@ pub fn plan(
     required: &[String],
     probe: impl Fn(&str) -> Result<(), String>,
 ) -> Vec<Planned> {
-    let cases = if cases.is_empty() {
+    let mut cases = if cases.is_empty() {
         let what = "no case was found: the suite checks nothing";
         vec![red("selftest::setup::no-cases".into(), what.into())]
     } else {
         distinct(cases)
     };
+    // Red even if no case needs it: whoever requires a GPU must not be green on a machine without.
+    for name in required {
+        if let Err(reason) = probe(name) {
+            let what = format!("REQUIRE={name}, but {reason}");
+            cases.push(red(format!("selftest::setup::require-{name}"), what));
+        }
+    }
     cases.into_iter().map(|case| planned(case, required, &probe)).collect()
 }
 

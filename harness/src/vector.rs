@@ -167,6 +167,10 @@ pub fn parse<C: DeserializeOwned>(path: &Path, text: &str) -> Result<VectorFile<
         let toml::Value::Table(mut fields) = case else {
             return Err(at(format!("case {index} is not a table")));
         };
+        if let Some(key) = fields.iter().find_map(|(key, value)| decimal(key, value)) {
+            let what = "is a decimal fraction: write bits, a hex float or an integer";
+            return Err(at(format!("case {index}: {key} {what}")));
+        }
         let heads = CASE_HEAD_KEYS.iter().filter_map(|key| fields.remove_entry(*key)).collect();
         let case_head: CaseHead =
             toml::Value::Table(heads).try_into().map_err(|e| at(format!("case {index}: {e}")))?;
@@ -182,4 +186,17 @@ pub fn parse<C: DeserializeOwned>(path: &Path, text: &str) -> Result<VectorFile<
         parsed.push((case_head, own));
     }
     Ok(VectorFile { head, cases: parsed })
+}
+
+/// The key under which a value holds a TOML float: decimal, so nobody can see which bits are meant,
+/// and it can be `nan`.
+fn decimal(key: &str, value: &toml::Value) -> Option<String> {
+    match value {
+        toml::Value::Float(_) => Some(key.into()),
+        toml::Value::Array(items) => items.iter().find_map(|item| decimal(key, item)),
+        toml::Value::Table(table) => {
+            table.iter().find_map(|(inner, item)| decimal(&format!("{key}.{inner}"), item))
+        }
+        _ => None,
+    }
 }

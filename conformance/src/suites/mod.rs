@@ -3,6 +3,7 @@
 mod bench_smoke;
 mod chat;
 mod formats;
+mod gates;
 pub mod gguf;
 mod golden;
 mod infrastructure;
@@ -23,6 +24,7 @@ pub fn all() -> Vec<Case> {
     cases.extend(formats::cases());
     cases.extend(chat::cases());
     cases.extend(gguf::cases());
+    cases.extend(gates::cases());
     cases.extend(golden::cases());
     cases.extend(infrastructure::cases());
     cases.extend(selftest::cases());
@@ -33,4 +35,9 @@ pub fn all() -> Vec<Case> {
     cases.extend(tokenizer::cases());
     cases.extend(vectors::cases());
     cases
+}
+
+/// Runs a synthetic suite if this process is a selftest's child. Both mains ask first.
+pub fn selftest_child() -> Option<std::process::ExitCode> {
+    selftest::child::main()
 }

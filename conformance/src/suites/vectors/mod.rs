@@ -9,6 +9,7 @@ pub(crate) mod harmony_render;
 mod vector_file;
 
 use crate::suites::{formats, gguf, loader};
+use crate::vector_tools;
 use harness::discover::{self, Found};
 use harness::vector::{self, CaseHead, Head};
 use harness::{Case, Failure, Run, roots};
@@ -18,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The case type of a vector suite. Derive `Deserialize` and `JsonSchema`, and deny unknown fields
-/// (`vectors::schema` is red if a suite forgets).
+/// (`tidy::vectors::schema` is red if a suite forgets).
 pub trait Vector: DeserializeOwned + JsonSchema + Send + Sync + 'static {
     /// The `suite` key of the files this type reads, in kebab-case.
     const SUITE: &'static str;
@@ -60,7 +61,9 @@ pub const SUITES: &[Suite] = &[
 
 /// All vector cases of this checkout.
 pub fn cases() -> Vec<Case> {
-    cases_under(&roots::project().join("vectors"))
+    let mut cases = cases_under(&roots::project().join("vectors"));
+    cases.extend(vector_tools::lint::cases());
+    cases
 }
 
 /// All vector cases under a folder. What cannot be read is a red case, so it cannot go missing.
@@ -69,7 +72,8 @@ pub fn cases_under(root: &Path) -> Vec<Case> {
     found.into_iter().flat_map(cases_in).collect()
 }
 
-fn cases_in(found: Found) -> Vec<Case> {
+/// The cases of one place; where it cannot be read, one red case that says why.
+pub(crate) fn cases_in(found: Found) -> Vec<Case> {
     let Found { name, path, text } = found;
     let cases = text.and_then(|text| {
         let suite = vector::suite_of(&text).map_err(|e| format!("{}: {e}", path.display()))?;
