@@ -99,7 +99,7 @@ impl Layout {
             tensors.push(describe(entry)?);
         }
         lay_out(&mut tensors, bytes.len() as u64 - data_start)?;
-        let mut index = NameIndex::default();
+        let mut index = NameIndex::with_capacity(tensors.len());
         for (position, tensor) in tensors.iter().enumerate() {
             let name_at = |at: u32| tensors[at as usize].name.as_bytes();
             if index.insert(tensor.name.as_bytes(), position as u32, name_at).is_err() {

@@ -24,8 +24,10 @@ pub struct Metadata {
 impl Metadata {
     /// Reads `count` entries.
     pub(super) fn read(cursor: &mut Cursor, count: u64) -> Result<Metadata> {
-        let mut metadata =
-            Metadata { entries: Vec::with_capacity(count as usize), index: NameIndex::default() };
+        let mut metadata = Metadata {
+            entries: Vec::with_capacity(count as usize),
+            index: NameIndex::with_capacity(count as usize),
+        };
         let mut first_bad = None;
         for index in 0..count {
             let at = cursor.at();

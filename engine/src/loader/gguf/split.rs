@@ -136,8 +136,8 @@ fn check_part(part: &Layout, number: u16, first: Keys, metadata: &Metadata) -> R
 }
 
 fn index(layout: &Layout) -> Result<NameIndex> {
-    let mut index = NameIndex::default();
     let tensors = &layout.tensors;
+    let mut index = NameIndex::with_capacity(tensors.len());
     for (position, tensor) in tensors.iter().enumerate() {
         let name_at = |at: u32| tensors[at as usize].name.as_bytes();
         if let Err(first) = index.insert(tensor.name.as_bytes(), position as u32, name_at) {

@@ -90,7 +90,7 @@ impl TensorInfo {
 /// Reads `count` tensor descriptions.
 pub(super) fn read_infos(cursor: &mut Cursor, count: u64) -> Result<(Vec<TensorInfo>, NameIndex)> {
     let mut tensors: Vec<TensorInfo> = Vec::with_capacity(count as usize);
-    let mut index = NameIndex::default();
+    let mut index = NameIndex::with_capacity(count as usize);
     for number in 0..count {
         let at = cursor.at();
         let name = read_name(cursor, &format_args!("tensor {number} of {count}"))?;
