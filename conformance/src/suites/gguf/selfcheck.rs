@@ -46,7 +46,8 @@ fn another_layout_is_seen() -> Result<(), Failure> {
     let bytes = mutate::base()?.bytes;
     let honest = Layout::parse(&bytes)?;
     oracle::verify(&bytes, &honest)?;
-    let lies: [(&str, fn(&mut Layout)); 4] = [
+    type Lie = fn(&mut Layout);
+    let lies: [(&str, Lie); 4] = [
         ("a tensor fewer", |layout| drop(layout.tensors.pop())),
         ("a tensor moved", |layout| layout.tensors[1].offset += 32),
         ("a byte fewer", |layout| layout.tensors[1].bytes -= 1),
