@@ -71,7 +71,10 @@ impl Inspect {
         let all = !self.metadata && !self.tensors;
         if all {
             output.print(tables::summary(container, &self.file))?;
-            output.print(tables::types(container))?;
+            // A vocabulary alone has no tensors.
+            if let Some(types) = tables::types(container) {
+                output.print(types)?;
+            }
         }
         if all || self.metadata {
             output.print(tables::metadata(container))?;

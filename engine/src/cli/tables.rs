@@ -48,10 +48,13 @@ pub(super) fn summary(container: &Container, path: &Path) -> Table {
     }
     let elements = rows.iter().fold(0u64, |sum, row| sum.saturating_add(row.elements()));
     let bytes: u64 = rows.iter().map(|row| row.bytes).sum();
-    let bits = bytes as f64 * 8.0 / elements.max(1) as f64;
     let size = human::bytes(bytes);
     fact("tensors", format!("{}, {size} ({bytes} bytes)", rows.len()));
-    fact("elements", format!("{} ({elements}), {bits:.2} bits each", human::count(elements)));
+    if elements > 0 {
+        let bits = bytes as f64 * 8.0 / elements as f64;
+        let count = human::count(elements);
+        fact("elements", format!("{count} ({elements}), {bits:.2} bits each"));
+    }
     table
 }
 
@@ -77,8 +80,8 @@ fn architecture(file: &Gguf, fact: &mut dyn FnMut(&str, String)) {
     }
 }
 
-/// One row a type: how many tensors have it and what they weigh.
-pub(super) fn types(container: &Container) -> Table {
+/// One row a type: how many tensors have it and what they weigh. Nothing without tensors.
+pub(super) fn types(container: &Container) -> Option<Table> {
     let mut totals: Vec<(&str, u64, u64, u64)> = Vec::new();
     let rows = rows(container);
     for row in &rows {
@@ -100,7 +103,7 @@ pub(super) fn types(container: &Container) -> Table {
         table.add_row([kind, &count.to_string(), &elements, &bytes, &share]);
     }
     numbers(&mut table, 1..5);
-    table
+    (!rows.is_empty()).then_some(table)
 }
 
 /// One row a key.

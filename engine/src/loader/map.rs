@@ -120,9 +120,9 @@ fn not_a_file(metadata: &Metadata) -> Option<(&'static str, i32)> {
     let kind = metadata.file_type();
     match () {
         () if kind.is_file() => None,
-        () if kind.is_dir() => Some(("read as a model the directory", libc::EISDIR)),
-        () if kind.is_fifo() => Some(("read as a model the FIFO", libc::ESPIPE)),
-        () if kind.is_socket() => Some(("read as a model the socket", libc::ENXIO)),
-        () => Some(("read as a model the device", libc::ENODEV)),
+        () if kind.is_dir() => Some(("open the directory", libc::EISDIR)),
+        () if kind.is_fifo() => Some(("open the FIFO", libc::ESPIPE)),
+        () if kind.is_socket() => Some(("open the socket", libc::ENXIO)),
+        () => Some(("open the device", libc::ENODEV)),
     }
 }
