@@ -3,6 +3,7 @@
 
 pub mod alloc;
 pub mod bench;
+pub mod corpus;
 pub mod exact;
 pub mod judge;
 pub mod property;

@@ -37,6 +37,31 @@ const TURN_ENDS: &[&str] = &[
     "<｜end▁of▁sentence｜>",
 ];
 
+/// Further texts that llama.cpp takes for control tokens, whatever a file says of their type.
+const LLAMA_CPP_CONTROL: &[&str] = &[
+    "</s>",
+    "<eos>",
+    "_<EOT>",
+    "[EOT]",
+    "[EOS]",
+    "<end_of_utterance>",
+    "<|fim_prefix|>",
+    "<|fim_suffix|>",
+    "<|fim_middle|>",
+    "<|fim_pad|>",
+    "<|fim_repo|>",
+    "<|repo_name|>",
+    "<|file_sep|>",
+    "<fim_prefix>",
+    "<fim_suffix>",
+    "<fim_middle>",
+    "<fim-prefix>",
+    "<fim-suffix>",
+    "<fim-middle>",
+    "<fim-pad>",
+    "<reponame>",
+];
+
 /// In harmony a message ends with `<|end|>` and the turn goes on; these two end the turn.
 const HARMONY_TURN_ENDS: [&str; 2] = ["<|return|>", "<|call|>"];
 const HARMONY_MESSAGE_END: &str = "<|end|>";
@@ -55,7 +80,7 @@ impl Tokenizer {
         vocab.check()?;
         let mut vocab = vocab.clone();
         if options.profile == Profile::LlamaCpp {
-            show_harmony(&mut vocab);
+            retype_as_llama_cpp(&mut vocab);
         }
         let mut pre_name = None;
         let mut add_bos = vocab.model == Model::Spm;
@@ -157,7 +182,15 @@ fn ends(vocab: &Vocab, texts: &'static [&'static str]) -> Vec<(&'static str, u32
     named.collect()
 }
 
-fn show_harmony(vocab: &mut Vocab) {
+/// llama.cpp decides by their texts that some tokens are control tokens whatever the file says,
+/// and that harmony's markers are text.
+fn retype_as_llama_cpp(vocab: &mut Vocab) {
+    for (id, token) in vocab.tokens.iter().enumerate() {
+        let is = |texts: &[&str]| texts.iter().any(|text| text.as_bytes() == token);
+        if is(TURN_ENDS) || is(LLAMA_CPP_CONTROL) {
+            vocab.types[id] = TokenType::Control;
+        }
+    }
     if HARMONY_TURN_ENDS.iter().all(|text| id_of(vocab, text).is_some()) {
         for text in HARMONY_SHOWN {
             if let Some(id) = id_of(vocab, text) {

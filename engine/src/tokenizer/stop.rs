@@ -46,11 +46,15 @@ impl StopHolder {
         std::mem::take(&mut self.held)
     }
 
-    /// Where the first stop string begins, and which one; of two at one place, the first listed.
+    /// Where the stop string begins that is complete first, and which one it is; of two that end
+    /// at one place, the longer. So the answer does not depend on how the text is cut into pieces.
     fn earliest(&self) -> Option<(usize, usize)> {
         let stops = self.stops.iter().enumerate().filter(|(_, stop)| !stop.is_empty());
-        let found = stops.filter_map(|(index, stop)| Some((self.held.find(stop.as_str())?, index)));
-        found.min()
+        let ends = stops.filter_map(|(index, stop)| {
+            let start = self.held.find(stop.as_str())?;
+            Some((start + stop.len(), start, index))
+        });
+        ends.min().map(|(_, start, index)| (start, index))
     }
 
     /// How much of the held text cannot be part of a stop string any more.

@@ -1,12 +1,31 @@
 //! `tokenizer::` — text becomes the ids the model was trained on, and comes back unbroken.
 
+mod attacks;
+mod differential;
+mod goldens;
 mod llama_cpp;
+mod malformed;
+mod scanners;
+mod shapes;
+mod special;
+mod streams;
+pub(crate) mod tiktoken;
+pub(crate) mod toys;
 
 use engine::tokenizer::Tokenizer;
 use harness::{Case, Failure};
 
 pub(super) fn cases() -> Vec<Case> {
-    let areas = [llama_cpp::cases()];
+    let areas = [
+        attacks::cases(),
+        differential::cases(),
+        goldens::cases(),
+        llama_cpp::cases(),
+        malformed::cases(),
+        scanners::cases(),
+        special::cases(),
+        streams::cases(),
+    ];
     areas.into_iter().flatten().collect()
 }
 
