@@ -12,3 +12,14 @@ pub mod snapshot;
 pub mod suites;
 pub mod vector_tools;
 pub mod worker;
+
+use std::process::ExitCode;
+
+/// First in `main` of every binary that runs cases: sets up what cases rely on, and ends the
+/// process here if a case started it as something else, a worker or a synthetic suite.
+pub fn enter() -> Option<ExitCode> {
+    worker::become_if_asked().or_else(|| {
+        snapshot::prepare();
+        suites::selftest_child()
+    })
+}

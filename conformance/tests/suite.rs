@@ -4,11 +4,7 @@ use libtest_mimic::Arguments;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    if let Some(ended) = conformance::worker::become_if_asked() {
-        return ended;
-    }
-    conformance::snapshot::prepare();
-    if let Some(ended) = conformance::suites::selftest_child() {
+    if let Some(ended) = conformance::enter() {
         return ended;
     }
     let asked = |flag: &str| std::env::args().any(|argument| argument == flag);

@@ -3,8 +3,7 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    conformance::snapshot::prepare();
-    if let Some(ended) = conformance::suites::selftest_child() {
+    if let Some(ended) = conformance::enter() {
         return ended;
     }
     conformance::judge::main(std::env::args_os(), conformance::suites::all)

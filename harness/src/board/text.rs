@@ -39,12 +39,8 @@ impl Paint {
 /// The whole scoreboard, failures in full.
 pub fn render(board: &Board, paint: Paint) -> String {
     let mut parts = Vec::new();
-    if !board.failures.is_empty() {
-        let reports = board.failures.iter().map(|failure| {
-            let reason = failure.reason.as_deref().unwrap_or_default();
-            format!("{} {}\n{}", paint.red("FAIL"), failure.name, indent(reason))
-        });
-        parts.push(reports.collect::<Vec<_>>().join("\n\n"));
+    if !board.requirements.is_empty() {
+        parts.push(format!("{}\n{}", paint.bold("requirement → cases"), requirements(board)));
     }
     parts.push(suites(board));
     if !board.deviations.is_empty() {
@@ -58,12 +54,14 @@ pub fn render(board: &Board, paint: Paint) -> String {
         let lines = board.ignored.iter().map(|(reason, count)| format!("  {count:5} × {reason}"));
         parts.push(section(paint, "ignored, because this machine lacks", lines));
     }
-    if !board.requirements.is_empty() {
-        parts.push(format!("{}\n{}", paint.bold("requirement → cases"), requirements(board)));
-    }
     let slowest = board.slowest.iter().map(|(name, ms)| format!("  {:>8} {name}", duration(*ms)));
     parts.push(section(paint, "slowest", slowest));
     parts.push(section(paint, "ran on", board.machines.iter().map(|line| format!("  {line}"))));
+    // Nearest to where the reader looks first.
+    parts.extend(board.failures.iter().map(|failure| {
+        let reason = failure.reason.as_deref().unwrap_or_default();
+        format!("{} {}\n{}", paint.red("FAIL"), failure.name, indent(reason))
+    }));
     parts.push(verdict(board, paint));
     parts.join("\n\n")
 }

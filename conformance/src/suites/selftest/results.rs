@@ -159,7 +159,7 @@ fn judge_merges() -> Result<(), Failure> {
     let folder = tempfile::tempdir()?;
     let path = |name: &str| folder.path().join(name);
     let run = |arguments: &[&str], results: &Path| {
-        child::run("green", "suite", arguments, &[], results).and_then(|_| Ok(()))
+        child::run("green", "suite", arguments, &[], results).map(|_| ())
     };
     run(&["a::"], &path("a"))?;
     run(&["b::"], &path("b"))?;
