@@ -5,7 +5,7 @@ keeps most of them as comments beside its own approximations. Each is a list of 
 of the `tokenizers` crate. Knows no vocabulary.
 """
 
-from tokenizers import Regex, pre_tokenizers as p
+from tokenizers import Regex, normalizers, pre_tokenizers as p
 
 GPT2 = (r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+")
 _TAIL = r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
@@ -61,6 +61,9 @@ _STEPS = {
     "deepseek-llm": lambda: [_split("[\r\n]"), _split(rf"\s?[{_letters(_DEEPSEEK_LETTERS)}]+"),
                              _split(rf"\s?[{_letters(_DEEPSEEK_SIGNS)}]+"), _split(r"\s+$"),
                              _split(_CJK), p.Digits(individual_digits=True), byte_level()],
+    # After `byte_level`, a byte that is written as a fraction or a superscript counts as a digit.
+    "falcon": lambda: [p.Punctuation("contiguous"), byte_level(use_regex=True),
+                       p.Digits(individual_digits=False), _split("[0-9][0-9][0-9]")],
     "gpt-2": lambda: [byte_level(use_regex=True)],
     "gpt-4o": lambda: [_split(O200K), byte_level()],
     "llama-bpe": lambda: [_split(LLAMA3), byte_level()],
@@ -73,11 +76,18 @@ _STEPS = {
     "starcoder": _digits_then_gpt2,
 }
 
-# Not here: `default`, llama.cpp's own fallback that nobody published, and `falcon`, whose published
-# steps we could not check.
+# Families whose tokenizer.json composes characters before it cuts.
+_COMPOSES = {"command-r", "mpt", "qwen2", "qwen35"}
+
+# Not here: `default`, llama.cpp's own fallback, which nobody published.
 NAMES = sorted(_STEPS)
 
 
 def pretokenizer(name):
     """The pre-tokeniser of `tokenizer.ggml.pre` = `name`."""
     return p.Sequence(_STEPS[name]())
+
+
+def normalizer(name):
+    """What the family does to a text first, or None."""
+    return normalizers.NFC() if name in _COMPOSES else None

@@ -21,6 +21,7 @@ def ask_hf(path, pre, prompts):
     tokenizer = Tokenizer.from_file(path)
     if pre:
         tokenizer.pre_tokenizer = pretokenizers.pretokenizer(pre)
+        tokenizer.normalizer = pretokenizers.normalizer(pre)
     column = {"oracle": pinned.words("tokenizers")}
     for name, as_text in [("plain", True), ("special", False)]:
         tokenizer.encode_special_tokens = as_text

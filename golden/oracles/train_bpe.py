@@ -1,7 +1,7 @@
 """Trains the byte-level BPE vocabularies: one per family, with the family's own special tokens."""
 
 from tokenizers import AddedToken, Regex, Tokenizer
-from tokenizers import decoders, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import decoders, models, pre_tokenizers, processors, trainers
 
 import corpus
 import pretokenizers
@@ -21,7 +21,7 @@ FAMILIES = {
         "pre": "qwen2",
         "special": ["<|endoftext|>", "<|im_start|>", "<|im_end|>"],
         "plain": ["<tool_call>", "</tool_call>"],
-        "bos": "<|endoftext|>", "eos": "<|im_end|>", "add_bos": False, "fillers": 3, "nfc": True,
+        "bos": "<|endoftext|>", "eos": "<|im_end|>", "add_bos": False, "fillers": 3,
     },
     "harmony": {
         "pre": "gpt-4o",
@@ -66,8 +66,7 @@ def _trained(family):
 
 def _finished(tokenizer, family):
     """Adds what surrounds the merges in the family's tokenizer.json."""
-    if family.get("nfc"):
-        tokenizer.normalizer = normalizers.NFC()
+    tokenizer.normalizer = pretokenizers.normalizer(family["pre"])
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.add_special_tokens([AddedToken(text, normalized=False) for text in family["special"]])
     plain = family.get("plain", [])

@@ -28,17 +28,19 @@ const FAMILIES: [(&str, bool); 6] = [
 ];
 
 /// Pre-tokenisers asked over the vocabulary `crossing`, each with others that must answer alike.
-const PRE: [(&str, &[&str]); 10] = [
+const PRE: [(&str, &[&str]); 12] = [
+    ("command-r", &[]),
     ("deepseek-coder", &[]),
     ("deepseek-llm", &[]),
     ("default", &[]),
     ("falcon", &[]),
-    ("gpt-2", &["mpt", "phi-2"]),
+    ("gpt-2", &["phi-2"]),
     ("gpt-4o", &[]),
     ("llama-bpe", &[]),
+    ("mpt", &[]),
     ("qwen2", &[]),
     ("qwen35", &[]),
-    ("starcoder", &["command-r", "refact", "smollm"]),
+    ("starcoder", &["refact", "smollm"]),
 ];
 
 pub(crate) fn record() -> Result<Recording> {
