@@ -6,6 +6,7 @@ mod human;
 mod inspect;
 mod json;
 mod load;
+mod quantize;
 mod rows;
 mod tables;
 
@@ -28,7 +29,8 @@ Exit codes of every command:
 
 Examples:
   worker-orcd inspect model.gguf             what is in this file?
-  worker-orcd inspect model.gguf --check     and is its data sound?")]
+  worker-orcd inspect model.gguf --check     and is its data sound?
+  worker-orcd quantize in.gguf out.gguf --type Q8_0")]
 struct CommandLine {
     #[command(subcommand)]
     command: Command,
@@ -37,12 +39,14 @@ struct CommandLine {
 #[derive(Debug, Subcommand)]
 enum Command {
     Inspect(inspect::Inspect),
+    Quantize(quantize::Quantize),
 }
 
 impl Command {
     fn run(&self, out: &mut Output) -> Result<()> {
         match self {
             Command::Inspect(inspect) => inspect.run(out),
+            Command::Quantize(quantize) => quantize.run(out),
         }
     }
 }

@@ -6,6 +6,8 @@ use super::rows::{Row, rows};
 use crate::error::shown;
 use crate::loader::gguf::Value;
 use crate::loader::{Container, Gguf};
+use crate::quant::Format;
+use crate::quant::convert::Loss;
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use std::path::Path;
 
@@ -170,4 +172,27 @@ fn brief(value: &Value) -> String {
         items.push("…".into());
     }
     format!("{} × [{}]", array.len(), items.join(", "))
+}
+
+/// What converting each tensor cost.
+pub(super) fn losses<'a>(
+    converted: impl Iterator<Item = (&'a str, &'a Format, &'a Format, &'a Loss)>,
+) -> Table {
+    let headings = ["tensor", "from", "to", "NMSE", "worst", "saturated", "subnormal"];
+    let mut table = table(&headings);
+    for (name, from, to, loss) in converted {
+        let worst = format!("{:.2} %", 100.0 * loss.worst);
+        let (saturated, subnormal) = (loss.tally.saturated, loss.tally.subnormal);
+        table.add_row([
+            bare(name),
+            from.name.into(),
+            to.name.into(),
+            format!("{:.2e}", loss.nmse()),
+            worst,
+            saturated.to_string(),
+            subnormal.to_string(),
+        ]);
+    }
+    numbers(&mut table, 3..7);
+    table
 }

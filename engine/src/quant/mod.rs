@@ -8,6 +8,7 @@ mod q4_k_fit;
 mod q6_k_fit;
 
 pub mod bf16;
+pub mod convert;
 pub mod encode;
 pub mod f16;
 pub mod f32;

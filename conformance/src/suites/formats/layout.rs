@@ -2,7 +2,10 @@
 //! repacked file means what the original meant.
 
 use super::{Random, same};
-use engine::quant::mxfp4;
+use crate::reference::formats;
+use engine::loader::gguf::Writer;
+use engine::loader::{Gguf, SafeTensors};
+use engine::quant::{self, mxfp4};
 use harness::{Case, Failure, Run};
 
 pub(super) fn cases() -> Vec<Case> {
@@ -13,6 +16,7 @@ pub(super) fn cases() -> Vec<Case> {
         case("repacked-decodes-alike", repacked_decodes_alike),
         case("every-place-every-code", every_place_every_code),
         case("wrong-lengths-are-refused", wrong_lengths_are_refused),
+        case("both-loaders-agree", both_loaders_agree),
     ]
 }
 
@@ -77,4 +81,60 @@ fn wrong_lengths_are_refused(_: &mut Run) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// Two rows of two blocks, no two blocks alike, as a file of each kind: both loaders find the
+/// values that the codes and scales stand for, in the same places.
+fn both_loaders_agree(_: &mut Run) -> Result<(), Failure> {
+    let scales = [120u8, 0, 127, 200];
+    let code = |block: usize, i: usize| ((i + i / 16 * 5 + block * 3) % 16) as u8;
+    let want = (0..128).map(|at| {
+        let (block, i) = (at / 32, at % 32);
+        formats::mxfp4(scales[block].into(), code(block, i).into()) as f32
+    });
+    let want: Vec<f32> = want.collect();
+    let folder = tempfile::TempDir::new()?;
+
+    let pair = |block, a, b| code(block, a) | code(block, b) << 4;
+    let adjacent = (0..64).map(|byte| pair(byte / 16, byte % 16 * 2, byte % 16 * 2 + 1));
+    let header = concat!(
+        r#"{"w_blocks":{"dtype":"U8","shape":[2,2,16],"data_offsets":[0,64]},"#,
+        r#""w_scales":{"dtype":"U8","shape":[2,2],"data_offsets":[64,68]}}"#
+    );
+    let mut file = (header.len() as u64).to_le_bytes().to_vec();
+    file.extend(header.bytes().chain(adjacent).chain(scales));
+    let path = folder.path().join("model.safetensors");
+    std::fs::write(&path, file)?;
+    let file = SafeTensors::open(&path)?;
+    let pairs = file.mxfp4()?;
+    let [shipped] = pairs.as_slice() else {
+        return Err(format!("{} pairs", pairs.len()).into());
+    };
+    let mut values = vec![1.0; 128];
+    mxfp4::decode_hf(shipped.blocks, shipped.scales, &mut values);
+    equal("safetensors", &values, &want)?;
+
+    let split = (0..4).flat_map(|block| {
+        let codes = (0..16).map(move |j| pair(block, j, j + 16));
+        std::iter::once(scales[block]).chain(codes)
+    });
+    let format = quant::by_name("MXFP4").ok_or("no MXFP4")?;
+    let path = folder.path().join("model.gguf");
+    Writer::new().tensor("w", format, &[64, 2], split.collect::<Vec<u8>>()).write(&path)?;
+    let file = Gguf::open(&path)?;
+    let view = file.tensor("w").ok_or("no tensor w")?;
+    let decode = view.info.format.decode().ok_or("not decoded")?;
+    decode(view.data, &mut values);
+    equal("GGUF", &values, &want)?;
+    let repacked = mxfp4::repack_hf(shipped.blocks, shipped.scales)?;
+    (repacked == view.data).then_some(()).ok_or_else(|| "repacked, the bytes differ".into())
+}
+
+fn equal(what: &str, values: &[f32], want: &[f32]) -> Result<(), Failure> {
+    match values.iter().zip(want).position(|(a, b)| a.to_bits() != b.to_bits()) {
+        None => Ok(()),
+        Some(at) => {
+            Err(format!("{what}: element {at}: {:e}, must be {:e}", values[at], want[at]).into())
+        }
+    }
 }

@@ -7,6 +7,8 @@ mod exhaustive;
 mod judged;
 mod layout;
 mod mx;
+mod properties;
+mod quantize;
 mod vectors;
 
 pub(super) use vectors::{FormatDecode, FormatEncode, FormatRow, MxElement, Mxfp4Layout};
@@ -22,6 +24,8 @@ pub(super) fn cases() -> Vec<Case> {
         layout::cases(),
         check::cases(),
         encode::cases(),
+        properties::cases(),
+        quantize::cases(),
     ];
     areas.into_iter().flatten().collect()
 }

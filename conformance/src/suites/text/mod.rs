@@ -14,6 +14,7 @@ pub(super) fn cases() -> Vec<Case> {
         help("text::worker-orcd::help", &["--help"]),
         help("text::worker-orcd::help-inspect", &["inspect", "-h"]),
         help("text::worker-orcd::help-inspect-long", &["inspect", "--help"]),
+        help("text::worker-orcd::help-quantize", &["quantize", "--help"]),
         inspect("text::inspect::summary", &[]),
         inspect("text::inspect::metadata", &["--metadata"]),
         inspect("text::inspect::tensors", &["--tensors"]),

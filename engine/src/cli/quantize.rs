@@ -1,0 +1,296 @@
+//! `worker-orcd quantize`: the same model with other number formats.
+
+use super::{Output, human, tables};
+use crate::error::{Class, Error, Result, shown};
+use crate::loader::gguf::{TensorInfo, Writer};
+use crate::loader::{Gguf, check};
+use crate::quant::convert::{Conversion, Loss};
+use crate::quant::encode::{Rule, Unencodable};
+use crate::quant::{self, FORMATS, Format};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use regex::Regex;
+use std::io::IsTerminal;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+const EXAMPLES: &str = "\
+Which tensors: those that --tensors matches; without it, every tensor of two or more dimensions
+whose name ends in 'weight', except norms and the routers of experts (ffn_gate_inp). With --type
+F32, every tensor that is not F32. All others are copied as they are.
+
+A row that is not whole blocks of the type falls back: Q4_K to Q5_0, Q6_K to Q8_0, and where 32
+does not divide it either, to F16. A warning names each such tensor.
+
+Columns of the table: NMSE is squared error over squared values; 'worst' is the largest error as a
+share of the largest value in its block; 'saturated' counts elements beyond the last code;
+'subnormal' counts stored scales (F16, BF16, MXFP4: elements) that lost precision at the small end.
+
+Examples:
+  worker-orcd quantize model-f16.gguf model-q8.gguf --type Q8_0
+  worker-orcd quantize in.gguf out.gguf --type MXFP4 --tensors 'ffn_(gate|up|down)_exps.weight'
+  worker-orcd quantize model-q4.gguf twin-f32.gguf --type F32";
+
+/// Write a model again with other number formats
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Quantize {
+    /// The model to read: GGUF, also split (name the first part)
+    #[arg(value_name = "IN.gguf")]
+    input: PathBuf,
+
+    /// The file to write; it appears when it is complete
+    #[arg(value_name = "OUT.gguf")]
+    output: PathBuf,
+
+    /// The format: F32, F16, BF16, Q8_0, Q5_0, Q4_0, Q4_K, Q6_K or MXFP4
+    #[arg(long = "type", value_name = "TYPE", value_parser = target)]
+    target: &'static Format,
+
+    /// Convert exactly the tensors whose name this regular expression matches somewhere
+    #[arg(long, value_name = "REGEX")]
+    tensors: Option<Regex>,
+
+    /// Whose MXFP4 encoder to follow
+    #[arg(long, value_enum, default_value = "ocp")]
+    profile: Profile,
+
+    /// Threads [default: as many as the machine has]
+    #[arg(long, value_name = "N")]
+    threads: Option<NonZeroUsize>,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Profile {
+    /// The OCP specification: exact scale, ties to even
+    Ocp,
+    /// llama.cpp: the same bytes as its quantiser
+    #[value(name = "llama.cpp")]
+    LlamaCpp,
+}
+
+fn target(name: &str) -> std::result::Result<&'static Format, String> {
+    let encoded = || FORMATS.iter().filter(|format| format.encode.is_some());
+    quant::by_name(name).filter(|format| format.encode.is_some()).ok_or_else(|| {
+        let names: Vec<_> = encoded().map(|format| format.name).collect();
+        format!("cannot be written; these can: {}", names.join(", "))
+    })
+}
+
+/// What becomes of a tensor.
+struct Plan<'a> {
+    info: &'a TensorInfo,
+    /// Absent: copied.
+    conversion: Option<Conversion>,
+    to: &'static Format,
+}
+
+impl Quantize {
+    pub(super) fn run(&self, output: &mut Output) -> Result<()> {
+        let file = Gguf::open(&self.input)?;
+        self.refuse_same_file(&file)?;
+        check::gguf(&file, self.threads)?;
+        let plans: Vec<Plan> =
+            file.tensors().iter().map(|info| self.plan(info)).collect::<Result<_>>()?;
+        if plans.iter().all(|plan| plan.conversion.is_none()) {
+            let name = self.target.name;
+            return Err(Error::Usage(format!("no tensor to turn into {name}; see --tensors")));
+        }
+        let losses = self.write(&file, &plans)?;
+        let written = Gguf::open(&self.output)?;
+        check::gguf(&written, self.threads)?;
+        output.print(tables::losses(plans.iter().zip(&losses).filter_map(|(plan, loss)| {
+            Some((&*plan.info.name, plan.info.format, plan.to, loss.as_ref()?))
+        })))?;
+        for plan in plans.iter().filter(|plan| plan.fell_back(self.target)) {
+            let (place, row, to) = (plan.info.place(), plan.info.shape[0], plan.to.name);
+            let (name, len) = (self.target.name, self.target.block_len);
+            output.warn(format!("{place}: rows of {row} are not blocks of {len} ({name}): {to}"));
+        }
+        let sum = |file: &Gguf| file.tensors().iter().map(|info| info.bytes).sum();
+        let (before, after) = (human::bytes(sum(&file)), human::bytes(sum(&written)));
+        let path = shown(self.output.as_os_str().as_encoded_bytes());
+        output.print(format!("{path}: {after} of tensors, before {before}; read back and checked"))
+    }
+
+    fn refuse_same_file(&self, file: &Gguf) -> Result<()> {
+        let Ok(output) = self.output.canonicalize() else { return Ok(()) };
+        let same = |part: &Path| part.canonicalize().is_ok_and(|part| part == output);
+        if file.parts().iter().any(|part| same(part.path())) {
+            let path = shown(output.as_os_str().as_encoded_bytes());
+            return Err(Error::Usage(format!("{path} is the file to read; write to another one")));
+        }
+        Ok(())
+    }
+
+    fn plan<'a>(&self, info: &'a TensorInfo) -> Result<Plan<'a>> {
+        let copied = Plan { info, conversion: None, to: info.format };
+        if !self.chosen(info) || info.format.id == self.target.id {
+            return Ok(copied);
+        }
+        let row_len = info.shape[0] as usize;
+        let to = fitting(self.target, row_len);
+        let rule = match self.profile {
+            Profile::Ocp => Rule::Ocp,
+            Profile::LlamaCpp => Rule::LlamaCpp,
+        };
+        let conversion = Conversion::new(info.format, to, rule, row_len).ok_or_else(|| {
+            let detail = format!("{} cannot be decoded, so not converted", info.format.name);
+            Error::refused(Class::BadTensorType, info.place(), detail)
+        })?;
+        Ok(Plan { info, conversion: Some(conversion), to })
+    }
+
+    fn chosen(&self, info: &TensorInfo) -> bool {
+        let name = &info.name;
+        match &self.tensors {
+            Some(regex) => regex.is_match(name),
+            None if self.target.name == "F32" => !info.format.floats.is_empty(),
+            None => {
+                let kept = name.contains("ffn_gate_inp") || name.contains("norm");
+                info.shape.len() >= 2 && name.ends_with("weight") && !kept
+            }
+        }
+    }
+
+    fn write(&self, file: &Gguf, plans: &[Plan]) -> Result<Vec<Option<Loss>>> {
+        let mut writer = Writer::new();
+        *writer.metadata() = file.metadata().clone();
+        writer.metadata().retain(|key| !key.starts_with("split."));
+        if let Some(id) = mostly(plans) {
+            writer.set("general.file_type", id);
+        }
+        writer.set("general.quantization_version", QUANTIZATION_VERSION);
+        for Plan { info, to, .. } in plans {
+            writer.declare(&info.name, to, &info.shape);
+        }
+        let mut stream = writer.create(&self.output)?;
+        let mut progress = Progress::new(plans.iter().map(|plan| plan.info.bytes).sum());
+        let threads = self.threads.or_else(|| std::thread::available_parallelism().ok());
+        let threads = threads.map_or(1, NonZeroUsize::get);
+        let mut losses = Vec::with_capacity(plans.len());
+        for Plan { info, conversion, to } in plans {
+            progress.tensor(&info.name);
+            let data = file.view(info).data;
+            let Some(conversion) = conversion else {
+                stream.push(data)?;
+                progress.add(info.bytes);
+                losses.push(None);
+                continue;
+            };
+            let share = info.bytes as f64 / conversion.bytes(info.elements()) as f64;
+            let loss = conversion.run(data, threads, |piece| {
+                progress.add((piece.len() as f64 * share) as u64);
+                stream.push(piece).map_err(Stop::Error)
+            });
+            losses.push(Some(judged(info, to, loss)?));
+        }
+        file.verify_unchanged()?;
+        stream.finish_file()?;
+        Ok(losses)
+    }
+}
+
+/// Why a conversion stopped.
+enum Stop {
+    Values(Unencodable),
+    Error(Error),
+}
+
+impl From<Unencodable> for Stop {
+    fn from(refusal: Unencodable) -> Self {
+        Stop::Values(refusal)
+    }
+}
+
+/// Refuses a conversion that the new format cannot hold.
+fn judged(info: &TensorInfo, to: &Format, loss: std::result::Result<Loss, Stop>) -> Result<Loss> {
+    let refuse = |detail| Err(Error::refused(Class::NonFinite, info.place(), detail));
+    match loss {
+        Err(Stop::Error(error)) => Err(error),
+        Err(Stop::Values(refusal)) => refuse(format!("as {}: {refusal}", to.name)),
+        Ok(loss) if loss.tally.overflowed > 0 => refuse(format!(
+            "as {}: {} elements would become infinite, the largest is {:e}",
+            to.name, loss.tally.overflowed, loss.peak
+        )),
+        Ok(loss) => Ok(loss),
+    }
+}
+
+impl Plan<'_> {
+    fn fell_back(&self, target: &Format) -> bool {
+        self.conversion.is_some() && self.to.id != target.id
+    }
+}
+
+/// The format itself, or what stands in for it where a row is not whole blocks of it.
+fn fitting(target: &'static Format, row_len: usize) -> &'static Format {
+    let next = match target.name {
+        _ if row_len.is_multiple_of(target.block_len) => return target,
+        "Q4_K" => "Q5_0",
+        "Q6_K" => "Q8_0",
+        _ => "F16",
+    };
+    quant::by_name(next).map_or(target, |next| fitting(next, row_len))
+}
+
+/// `general.quantization_version`: the layout of the block formats, unchanged since 2023.
+const QUANTIZATION_VERSION: u32 = 2;
+
+/// `general.file_type` (llama.cpp's `llama_ftype`) of a file that is mostly of a format.
+const FILE_TYPES: &[(&str, u32)] = &[
+    ("F32", 0),
+    ("F16", 1),
+    ("Q4_0", 2),
+    ("Q8_0", 7),
+    ("Q5_0", 8),
+    ("Q4_K", 14),
+    ("Q6_K", 18),
+    ("BF16", 32),
+    ("MXFP4", 38),
+];
+
+/// The file type of the format that most elements have; none if the list has no number for it.
+fn mostly(plans: &[Plan]) -> Option<u32> {
+    let elements = |format: &Format| -> u64 {
+        let own = plans.iter().filter(|plan| plan.to.id == format.id);
+        own.map(|plan| plan.info.elements()).sum()
+    };
+    let most = FORMATS.iter().max_by_key(|format| elements(format))?;
+    FILE_TYPES.iter().find(|(name, _)| *name == most.name).map(|(_, id)| *id)
+}
+
+/// A progress bar on a terminal. Work that is over at once shows none.
+struct Progress {
+    bar: ProgressBar,
+    started: Instant,
+}
+
+impl Progress {
+    fn new(bytes: u64) -> Self {
+        let bar = ProgressBar::with_draw_target(Some(bytes), ProgressDrawTarget::hidden());
+        let template = "{bar:32} {bytes}/{total_bytes} {bytes_per_sec} {eta} {wide_msg}";
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style);
+        }
+        Progress { bar, started: Instant::now() }
+    }
+
+    fn tensor(&mut self, name: &str) {
+        self.bar.set_message(shown(name));
+    }
+
+    fn add(&mut self, bytes: u64) {
+        let due = self.started.elapsed() > Duration::from_millis(500);
+        if due && self.bar.is_hidden() && std::io::stderr().is_terminal() {
+            self.bar.set_draw_target(ProgressDrawTarget::stderr());
+        }
+        self.bar.inc(bytes);
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}
