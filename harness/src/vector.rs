@@ -140,18 +140,23 @@ pub struct VectorFile<C> {
 }
 
 /// The `suite` of a vector file, without judging the rest.
-pub fn suite_of(text: &str) -> Result<String, String> {
-    let table: toml::Table = text.parse().map_err(|e| format!("not TOML: {e}"))?;
-    match table.get("suite").and_then(|s| s.as_str()) {
-        Some(suite) => Ok(suite.to_owned()),
-        None => Err("no string key `suite`".into()),
-    }
+pub fn suite_of(table: &toml::Table) -> Result<&str, String> {
+    let suite = table.get("suite").and_then(|suite| suite.as_str());
+    suite.ok_or_else(|| "no string key `suite`".into())
 }
 
 /// Reads a file's text. `path` is for messages only.
 pub fn parse<C: DeserializeOwned>(path: &Path, text: &str) -> Result<VectorFile<C>, String> {
+    let table = text.parse().map_err(|e| format!("{}: not TOML: {e}", path.display()))?;
+    from_table(path, table)
+}
+
+/// Reads a file that is TOML already. `path` is for messages only.
+pub fn from_table<C: DeserializeOwned>(
+    path: &Path,
+    mut table: toml::Table,
+) -> Result<VectorFile<C>, String> {
     let at = |what: String| format!("{}: {what}", path.display());
-    let mut table: toml::Table = text.parse().map_err(|e| at(format!("not TOML: {e}")))?;
     let cases = match table.remove("case") {
         Some(toml::Value::Array(cases)) if !cases.is_empty() => cases,
         _ => {

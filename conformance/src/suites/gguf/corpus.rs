@@ -22,11 +22,11 @@ pub fn cases() -> Vec<Case> {
 pub fn corpus() -> Result<Vec<(String, FileVector)>, String> {
     let mut all = Vec::new();
     for found in discover::vector_files(&roots::project().join("vectors/gguf")) {
-        let text = found.text?;
-        if vector::suite_of(&text)? != FileVector::SUITE {
+        let table = found.text?.parse::<toml::Table>().map_err(|e| e.to_string())?;
+        if vector::suite_of(&table)? != FileVector::SUITE {
             continue;
         }
-        let file = vector::parse::<FileVector>(&found.path, &text)?;
+        let file = vector::from_table::<FileVector>(&found.path, table)?;
         let cases = file.cases.into_iter();
         all.extend(cases.map(|(head, own)| (format!("{}::{}", found.name, head.name), own)));
     }

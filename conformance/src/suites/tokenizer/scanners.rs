@@ -8,7 +8,7 @@ use engine::profile::Profile;
 use engine::tokenizer::pretokenize;
 use fancy_regex::Regex;
 use harness::{Case, Failure};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 const GPT2: &str = concat!(
     r#"'s|'t|'re|'ve|'m|'ll|'d|"#,
@@ -147,9 +147,10 @@ pub(super) fn cases() -> Vec<Case> {
 
 fn cases_of(row: &'static Row) -> [Case; 2] {
     let (name, profile, sources) = row;
-    let regexes: Result<Vec<Regex>, String> =
-        sources.iter().map(|source| Regex::new(source).map_err(|e| e.to_string())).collect();
-    let regexes = Arc::new(regexes);
+    // Compiled when first asked for: every process of the suite lists the cases, few run these.
+    let regexes = Arc::new(LazyLock::new(|| -> Result<Vec<Regex>, String> {
+        sources.iter().map(|source| Regex::new(source).map_err(|e| e.to_string())).collect()
+    }));
     let profile_name = match profile {
         Profile::Reference => "original",
         Profile::LlamaCpp => "llama-cpp",

@@ -34,8 +34,8 @@ pub struct Suite {
     pub name: &'static str,
     /// The JSON Schema of one `[[case]]` without its head.
     pub schema: fn() -> Schema,
-    /// Cases of one file: path (for messages), text, and the name its cases start with.
-    pub cases: fn(&Path, &str, &str) -> Result<Vec<Case>, String>,
+    /// Cases of one file: path (for messages), content, and the name its cases start with.
+    pub cases: fn(&Path, toml::Table, &str) -> Result<Vec<Case>, String>,
 }
 
 impl Suite {
@@ -75,17 +75,15 @@ pub fn cases_under(root: &Path) -> Vec<Case> {
 /// The cases of one place; where it cannot be read, one red case that says why.
 pub(crate) fn cases_in(found: Found) -> Vec<Case> {
     let Found { name, path, text } = found;
+    let at = |what: String| format!("{}: {what}", path.display());
     let cases = text.and_then(|text| {
-        let suite = vector::suite_of(&text).map_err(|e| format!("{}: {e}", path.display()))?;
+        let table: toml::Table = text.parse().map_err(|e| at(format!("not TOML: {e}")))?;
+        let suite = vector::suite_of(&table).map_err(at)?;
         let Some(row) = SUITES.iter().find(|row| row.name == suite) else {
             let known: Vec<_> = SUITES.iter().map(|row| row.name).collect();
-            return Err(format!(
-                "{}: unknown suite '{suite}'; there are: {}",
-                path.display(),
-                known.join(", ")
-            ));
+            return Err(at(format!("unknown suite '{suite}'; there are: {}", known.join(", "))));
         };
-        (row.cases)(&path, &text, &name)
+        (row.cases)(&path, table, &name)
     });
     cases.unwrap_or_else(|error| {
         let file = path.file_name().unwrap_or_default().to_string_lossy();
@@ -95,8 +93,8 @@ pub(crate) fn cases_in(found: Found) -> Vec<Case> {
     })
 }
 
-fn cases_of<V: Vector>(path: &Path, text: &str, name: &str) -> Result<Vec<Case>, String> {
-    let file = vector::parse::<V>(path, text)?;
+fn cases_of<V: Vector>(path: &Path, table: toml::Table, name: &str) -> Result<Vec<Case>, String> {
+    let file = vector::from_table::<V>(path, table)?;
     let head = Arc::new(file.head);
     let cases = file.cases.into_iter().map(|(case_head, own)| {
         let head = Arc::clone(&head);
