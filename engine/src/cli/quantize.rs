@@ -64,7 +64,7 @@ pub(super) struct Quantize {
 enum Profile {
     /// The OCP specification: exact scale, ties to even
     Ocp,
-    /// llama.cpp: the same bytes as its quantiser
+    /// The same bytes as llama.cpp's quantiser
     #[value(name = "llama.cpp")]
     LlamaCpp,
 }
