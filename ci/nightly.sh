@@ -13,9 +13,12 @@ step "oracles asked again" ci/golden.sh verify
 
 fuzz() {
     local target
-    for target in $(cd conformance && cargo +nightly fuzz list); do
-        (cd conformance &&
-            cargo +nightly fuzz run "$target" -- -max_total_time="${FUZZ_SECONDS:-600}")
+    cd conformance
+    for target in $(cargo +nightly fuzz list); do
+        # What it finds goes into its own folder; the corpus under version control stays as it is.
+        mkdir -p "fuzz/target/found/$target"
+        cargo +nightly fuzz run "$target" "fuzz/target/found/$target" "fuzz/corpus/$target" -- \
+            -max_total_time="${FUZZ_SECONDS:-600}"
     done
 }
 step "fuzzer" fuzz

@@ -15,7 +15,7 @@ impl Rng {
     }
 
     fn below(&mut self, end: usize) -> usize {
-        (u128::from(self.next()) * end as u128 >> 64) as usize
+        ((u128::from(self.next()) * end as u128) >> 64) as usize
     }
 
     /// A place below `end`, small ones much more often: uniform in the logarithm, as ranks of words
@@ -27,7 +27,8 @@ impl Rng {
 }
 
 /// The most frequent words of English prose.
-const WORDS: &str = "the of and to in a is that for it as was with be by on not he his but at are this have \
+const WORDS: &str = "\
+    the of and to in a is that for it as was with be by on not he his but at are this have \
     from or had an they which one you were all her she there would their we him been has \
     when who will no more if out so up said what its about than into them can only other \
     time new some could these two may first then do any like my now over such our man me \

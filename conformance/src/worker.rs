@@ -1,28 +1,51 @@
-//! `worker-orcd` as a process of its own, started out of the suite's own binary: cargo does not
-//! build another package's binaries for a test, and a suite that was carried to another machine has
-//! nothing but itself. Real exit codes, real streams, and no terminal whose width could matter.
+//! `worker-orcd` and `judge` as processes of their own, started out of the suite's own binary:
+//! cargo does not build another package's binaries for a test, and a suite that was carried to
+//! another machine has nothing but itself. Real exit codes, real streams, and no terminal.
 
+use crate::{judge, suites};
 use harness::Failure;
 use std::ffi::{OsStr, OsString};
 use std::io::{BufWriter, stderr, stdout};
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 
-/// First argument of a process that is to be the worker.
-const SWITCH: &str = "--as-worker-orcd";
-
-/// First in `main` of every binary that runs cases: becomes the worker if this process is one.
-pub fn become_if_asked() -> Option<ExitCode> {
-    if std::env::args_os().nth(1)? != SWITCH {
-        return None;
-    }
-    let arguments = std::env::args_os().skip(2);
-    let arguments = std::iter::once(OsString::from("worker-orcd")).chain(arguments);
-    let mut out = BufWriter::new(stdout().lock());
-    Some(ExitCode::from(engine::cli::run(arguments, &mut out, &mut stderr().lock())))
+/// A program that this binary can become.
+#[derive(Debug, Clone, Copy)]
+pub enum Program {
+    /// The engine's command line.
+    Worker,
+    /// The judge's.
+    Judge,
 }
 
-/// How a worker ended.
+impl Program {
+    /// First argument of a process that is to be the program.
+    fn switch(self) -> &'static str {
+        match self {
+            Program::Worker => "--as-worker-orcd",
+            Program::Judge => "--as-judge",
+        }
+    }
+}
+
+/// First in `main` of every binary that runs cases: becomes a program if this process is to be one.
+pub fn become_if_asked() -> Option<ExitCode> {
+    let asked = std::env::args_os().nth(1)?;
+    let arguments = |name: &str| {
+        std::iter::once(OsString::from(name)).chain(std::env::args_os().skip(2)).collect::<Vec<_>>()
+    };
+    if asked == Program::Worker.switch() {
+        let mut out = BufWriter::new(stdout().lock());
+        let code = engine::cli::run(arguments("worker-orcd"), &mut out, &mut stderr().lock());
+        return Some(ExitCode::from(code));
+    }
+    if asked == Program::Judge.switch() {
+        return Some(judge::main(arguments("judge"), suites::all));
+    }
+    None
+}
+
+/// How a program ended.
 #[derive(Debug)]
 pub struct Finished {
     /// The exit code; `None` if a signal ended it.
@@ -34,7 +57,7 @@ pub struct Finished {
 }
 
 impl Finished {
-    /// Standard output, if the worker ended with `code` and wrote nothing to standard error.
+    /// Standard output, if the program ended with `code` and wrote nothing to standard error.
     pub fn quiet(self, code: i32) -> Result<String, Failure> {
         match self.code == Some(code) && self.err.is_empty() {
             true => Ok(self.out),
@@ -42,7 +65,7 @@ impl Finished {
         }
     }
 
-    /// Standard error, if the worker ended with `code` and wrote nothing to standard output.
+    /// Standard error, if the program ended with `code` and wrote nothing to standard output.
     pub fn refused(self, code: i32) -> Result<String, Failure> {
         match self.code == Some(code) && self.out.is_empty() {
             true => Ok(self.err),
@@ -57,8 +80,17 @@ pub fn run<S: AsRef<OsStr>>(
     folder: &Path,
     arguments: impl IntoIterator<Item = S>,
 ) -> Result<Finished, Failure> {
+    run_as(Program::Worker, folder, arguments)
+}
+
+/// Runs any of our programs in `folder` to its end.
+pub fn run_as<S: AsRef<OsStr>>(
+    program: Program,
+    folder: &Path,
+    arguments: impl IntoIterator<Item = S>,
+) -> Result<Finished, Failure> {
     let output = Command::new(std::env::current_exe()?)
-        .arg(SWITCH)
+        .arg(program.switch())
         .args(arguments)
         .current_dir(folder)
         .stdin(Stdio::null())

@@ -18,7 +18,7 @@ use std::process::ExitCode;
 /// Without a subcommand every case runs in this process; what the machine lacks is ignored, with
 /// its reason. Green means: something ran, and nothing failed.
 #[derive(Debug, Parser)]
-#[command(name = "judge", version, args_conflicts_with_subcommands = true)]
+#[command(name = "judge", version, args_conflicts_with_subcommands = true, term_width = 100)]
 #[command(after_help = AFTER_HELP)]
 struct Cli {
     #[command(subcommand)]

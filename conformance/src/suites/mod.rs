@@ -21,18 +21,18 @@ use harness::Case;
 pub fn all() -> Vec<Case> {
     let mut cases = Vec::new();
     cases.extend(bench_smoke::cases());
-    cases.extend(formats::cases());
     cases.extend(chat::cases());
-    cases.extend(gguf::cases());
+    cases.extend(formats::cases());
     cases.extend(gates::cases());
+    cases.extend(gguf::cases());
     cases.extend(golden::cases());
     cases.extend(infrastructure::cases());
+    cases.extend(loader::cases());
     cases.extend(selftest::cases());
     cases.extend(text::cases());
-    cases.extend(loader::cases());
     cases.extend(tidy::cases());
-    cases.extend(twins::cases());
     cases.extend(tokenizer::cases());
+    cases.extend(twins::cases());
     cases.extend(vectors::cases());
     cases
 }

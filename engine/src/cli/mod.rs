@@ -19,7 +19,7 @@ use std::io::{self, ErrorKind, Write};
 
 /// A compact LLM inference worker.
 #[derive(Debug, Parser)]
-#[command(name = "worker-orcd", version, about, arg_required_else_help = true)]
+#[command(name = "worker-orcd", version, about, arg_required_else_help = true, term_width = 100)]
 #[command(after_help = "\
 Exit codes of every command:
   0  fine

@@ -6,15 +6,19 @@ mod example;
 mod red;
 mod refusals;
 
-use crate::{snapshot, worker};
+use crate::snapshot;
+use crate::worker::{self, Program};
 use harness::{Case, Failure, roots};
 
 pub(super) fn cases() -> Vec<Case> {
     let mut cases = vec![
-        help("text::worker-orcd::help", &["--help"]),
-        help("text::worker-orcd::help-inspect", &["inspect", "-h"]),
-        help("text::worker-orcd::help-inspect-long", &["inspect", "--help"]),
-        help("text::worker-orcd::help-quantize", &["quantize", "--help"]),
+        help("text::worker-orcd::help", Program::Worker, &["--help"]),
+        help("text::worker-orcd::help-inspect", Program::Worker, &["inspect", "-h"]),
+        help("text::worker-orcd::help-inspect-long", Program::Worker, &["inspect", "--help"]),
+        help("text::worker-orcd::help-quantize", Program::Worker, &["quantize", "--help"]),
+        help("text::judge::help", Program::Judge, &["--help"]),
+        help("text::judge::help-merge", Program::Judge, &["merge", "--help"]),
+        help("text::judge::help-vectors", Program::Judge, &["vectors", "--help"]),
         inspect("text::inspect::summary", &[]),
         inspect("text::inspect::metadata", &["--metadata"]),
         inspect("text::inspect::tensors", &["--tensors"]),
@@ -28,8 +32,8 @@ pub(super) fn cases() -> Vec<Case> {
     cases
 }
 
-fn help(name: &str, arguments: &'static [&'static str]) -> Case {
-    snapshot::case(name, move || worker::run(&roots::project(), arguments)?.quiet(0))
+fn help(name: &str, who: Program, arguments: &'static [&'static str]) -> Case {
+    snapshot::case(name, move || worker::run_as(who, &roots::project(), arguments)?.quiet(0))
 }
 
 /// `inspect` of one example file that holds every kind of value.

@@ -15,6 +15,7 @@ pub(super) const RULES: &[Rule] = &[
         broken: |config| {
             let texts = [
                 "See [the map](ci/gone.md).\n",
+                "See [the map](ci/check.sh#no-such-heading).\n",
                 "See `ci/gone.sh`.\n",
                 "See `ci/gone.sh:12`.\n",
                 "Run:\n\n    ci/gone.sh --all\n",
@@ -108,7 +109,11 @@ fn each_document(
 fn document_paths(tree: &Tree, config: &Config) -> Vec<String> {
     each_document(tree, config, |document| {
         let folder = document.path.rsplit_once('/').map_or("", |(folder, _)| folder);
-        let exists = |path: &str| tree.has(path) || tree.has(&format!("{folder}/{path}"));
+        let exists = |target: &str| {
+            let (path, heading) = target.split_once('#').unwrap_or((target, ""));
+            let found = [path.to_owned(), format!("{folder}/{path}")];
+            found.iter().any(|path| tree.has(path) && has_heading(tree, path, heading))
+        };
         let mut findings = Vec::new();
         for (number, path) in mentioned_paths(document, config) {
             if !exists(&path) {
@@ -117,6 +122,18 @@ fn document_paths(tree: &Tree, config: &Config) -> Vec<String> {
         }
         findings
     })
+}
+
+/// Whether the document at `path` has the heading a link names; an empty one is there.
+fn has_heading(tree: &Tree, path: &str, anchor: &str) -> bool {
+    // GitHub's rule: lower case, spaces become dashes, punctuation goes.
+    let slug = |heading: &str| -> String {
+        let heading = heading.trim_start_matches('#').trim().to_lowercase().replace(' ', "-");
+        heading.chars().filter(|c| c.is_alphanumeric() || "-_".contains(*c)).collect()
+    };
+    let text = tree.get(path).map_or("", |file| file.text.as_str());
+    let mut headings = text.lines().filter(|line| line.starts_with('#'));
+    anchor.is_empty() || headings.any(|heading| slug(heading) == anchor)
 }
 
 /// Link targets, and every word of code that looks like a path of this project, with line numbers.
