@@ -163,7 +163,7 @@ pub static FORMATS: &[Format] = &[
     format(34, "TQ1_0", 256, 54).holds(&[F16(52)]),
     format(35, "TQ2_0", 256, 66).holds(&[F16(64)]),
     format(39, "MXFP4", 32, 17)
-        .holds(&[Mxfp4])
+        .holds(&[E8m0(0)])
         .decodes(mxfp4::decode)
         .faster(simd::MXFP4)
         .encodes(mxfp4_encode::encode),
