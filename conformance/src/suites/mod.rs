@@ -6,6 +6,7 @@ mod formats;
 mod gates;
 pub mod gguf;
 mod golden;
+mod hf_json;
 mod infrastructure;
 mod loader;
 mod selftest;
@@ -26,6 +27,7 @@ pub fn all() -> Vec<Case> {
     cases.extend(gates::cases());
     cases.extend(gguf::cases());
     cases.extend(golden::cases());
+    cases.extend(hf_json::cases());
     cases.extend(infrastructure::cases());
     cases.extend(loader::cases());
     cases.extend(selftest::cases());

@@ -2,6 +2,7 @@
 
 use super::bpe::Bpe;
 use super::cache::Session;
+use super::hf_json::{Fallback, Foreign};
 use super::pieces::Pieces;
 use super::spm::Spm;
 use crate::error::Result;
@@ -13,6 +14,13 @@ pub enum BackendKind {
     GgufBpe,
     /// SentencePiece's BPE from a GGUF file's tokens and scores.
     GgufSpm,
+    /// tokenizer.json whose parts we know: byte-level BPE, our own code.
+    HfBpe,
+    /// tokenizer.json whose parts we know: BPE over characters with bytes to fall back to, our own
+    /// code.
+    HfFallback,
+    /// tokenizer.json with parts we do not know: the `tokenizers` crate.
+    HfForeign,
 }
 
 impl BackendKind {
@@ -21,6 +29,9 @@ impl BackendKind {
         match self {
             BackendKind::GgufBpe => "gguf-bpe",
             BackendKind::GgufSpm => "gguf-spm",
+            BackendKind::HfBpe => "hf-json-bpe",
+            BackendKind::HfFallback => "hf-json-fallback",
+            BackendKind::HfForeign => "hf-json-crate",
         }
     }
 }
@@ -30,9 +41,23 @@ impl BackendKind {
 pub(crate) enum Backend {
     Bpe(Box<Bpe>),
     Spm(Box<Spm>),
+    HfBpe(Box<Bpe>),
+    HfFallback(Box<Fallback>),
+    HfForeign(Box<Foreign>),
 }
 
 impl Backend {
+    /// Which one it is.
+    pub(crate) fn kind(&self) -> BackendKind {
+        match self {
+            Backend::Bpe(_) => BackendKind::GgufBpe,
+            Backend::Spm(_) => BackendKind::GgufSpm,
+            Backend::HfBpe(_) => BackendKind::HfBpe,
+            Backend::HfFallback(_) => BackendKind::HfFallback,
+            Backend::HfForeign(_) => BackendKind::HfForeign,
+        }
+    }
+
     /// Appends the ids of `text`. `first`: nothing or a special token is before it.
     #[inline]
     pub(crate) fn encode(
@@ -44,7 +69,9 @@ impl Backend {
         out: &mut Vec<u32>,
     ) -> Result<()> {
         match self {
-            Backend::Bpe(bpe) => bpe.encode(pieces, text, session, out),
+            Backend::Bpe(bpe) | Backend::HfBpe(bpe) => bpe.encode(pieces, text, session, out),
+            Backend::HfFallback(fallback) => fallback.encode(text, session, out),
+            Backend::HfForeign(foreign) => foreign.encode(text, session.trusted, out)?,
             Backend::Spm(spm) => spm.encode(text, first, session, out),
         }
         Ok(())

@@ -25,6 +25,8 @@ pub(crate) struct Session {
     pub(crate) word: Vec<u32>,
     /// Memory of the merge loop.
     pub(crate) scratch: Scratch,
+    /// Control tokens written in the text are meant: for an encoder that cuts them out itself.
+    pub(crate) trusted: bool,
 }
 
 impl Session {
@@ -36,6 +38,7 @@ impl Session {
             entries: vec![Entry::default(); entries],
             word: Vec::new(),
             scratch: Scratch::default(),
+            trusted: false,
         }
     }
 

@@ -10,6 +10,7 @@ mod bytes;
 mod cache;
 mod evidence;
 mod hash;
+mod hf_json;
 mod merge;
 mod normalize;
 mod open;
@@ -24,6 +25,7 @@ mod vocab;
 
 pub use backend::BackendKind;
 pub use bytes::{character as gpt2_character, encode as gpt2_text};
+pub use hf_json::JsonFile;
 pub use open::Options;
 pub use pieces::TokenType;
 pub use special::Strip;
@@ -112,6 +114,7 @@ impl Tokenizer {
         let bos = self.info.special("bos").filter(|_| options.add_special && self.info.add_bos);
         ids.extend(bos);
         let mut session = Session::new(text.len());
+        session.trusted = options.parse_special;
         let mut first = true;
         self.specials.cut(text, options.parse_special, |part| {
             match part {

@@ -1,7 +1,7 @@
 //! From a vocabulary to a tokeniser: which backend, which pre-tokeniser, which tokens are cut out
 //! and which end a turn. Every choice the file leaves open is made here and nowhere else.
 
-use super::backend::{Backend, BackendKind};
+use super::backend::Backend;
 use super::bpe::{self, Bpe};
 use super::pieces::{Pieces, TokenType};
 use super::pretokenize::{self, Pre};
@@ -99,33 +99,52 @@ impl Tokenizer {
                 (spm::pieces(&vocab)?, Backend::Spm(Box::new(spm)))
             }
         };
-        let special = special_ids(&vocab);
-        let has = |job: &str| special.iter().any(|(name, _)| *name == job);
+        vocab.special = special_ids(&vocab);
+        let added = added(&vocab, options.profile);
+        let built = Built { vocab, pieces, backend, pre: pre_name, add_bos, added };
+        Tokenizer::assemble(built, options.profile)
+    }
+
+    /// Puts together what a file format has led to.
+    pub(super) fn assemble(built: Built, profile: Profile) -> Result<Self> {
+        let Built { vocab, pieces, backend, pre, add_bos, added } = built;
+        let has = |job: &str| vocab.special(job).is_some();
         let info = Info {
-            backend: match backend {
-                Backend::Bpe(_) => BackendKind::GgufBpe,
-                Backend::Spm(_) => BackendKind::GgufSpm,
-            },
+            backend: backend.kind(),
             n_vocab: pieces.len(),
-            pre: pre_name,
-            profile: options.profile,
-            stops: stops(&vocab, &special),
+            pre,
+            profile,
+            stops: stops(&vocab, &vocab.special),
             add_bos: vocab.add_bos.unwrap_or(add_bos) && has("bos"),
             add_eos: vocab.add_eos.unwrap_or(false) && has("eos"),
             add_space_prefix: match &backend {
-                Backend::Bpe(_) => false,
+                Backend::Bpe(_) | Backend::HfBpe(_) => false,
                 Backend::Spm(spm) => spm.adds_space_prefix(),
+                Backend::HfFallback(_) | Backend::HfForeign(_) => {
+                    vocab.add_space_prefix.unwrap_or(false)
+                }
             },
-            special,
+            special: vocab.special.clone(),
         };
-        let specials = Specials::new(&added(&vocab, options.profile), {
-            options.profile == Profile::LlamaCpp
-        })?;
+        let specials = Specials::new(&added, profile == Profile::LlamaCpp)?;
         Ok(Tokenizer { info, pieces, specials, backend })
     }
 }
 
-fn choose_pre(name: Option<&str>, pieces: &Pieces) -> Result<&'static Pre> {
+/// What a file format has led to; the rest is the same for all of them.
+pub(super) struct Built<'v> {
+    pub(super) vocab: Vocab<'v>,
+    pub(super) pieces: Pieces,
+    pub(super) backend: Backend,
+    /// How the pre-tokeniser is called, or why there is none of ours.
+    pub(super) pre: Option<String>,
+    /// Whether a text starts with BOS where the file does not say.
+    pub(super) add_bos: bool,
+    /// Tokens to cut out of a text.
+    pub(super) added: Vec<Added>,
+}
+
+pub(super) fn choose_pre(name: Option<&str>, pieces: &Pieces) -> Result<&'static Pre> {
     let Some(name) = name else {
         return Err(vocab::bad_pre(Class::MissingKey, evidence::of(pieces)));
     };

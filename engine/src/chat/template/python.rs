@@ -89,6 +89,18 @@ pub(super) fn slice(
     }))
 }
 
+/// `str(value)`: as the engine prints it, but floats as Python does.
+pub(super) fn text(value: &Value) -> String {
+    match number(value) {
+        Some(Number::Float(float)) if float.is_infinite() => {
+            if float > 0.0 { "inf" } else { "-inf" }.to_owned()
+        }
+        Some(Number::Float(float)) if float.is_nan() => "nan".to_owned(),
+        Some(Number::Float(float)) => super::json::python_float(float),
+        _ => value.to_string(),
+    }
+}
+
 /// `str.isspace`: Unicode's White_Space and the four information separators.
 fn is_space(c: char) -> bool {
     c.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&c)

@@ -172,7 +172,7 @@ fn register_hooks(environment: &mut Environment, budget: Budget) {
     });
     environment.set_formatter(move |out, state, value| {
         budget.read(state, value)?;
-        let text = value.to_string();
+        let text = python::text(value);
         budget.make(state, text.len())?;
         out.write_str(&text).map_err(Error::from)
     });
@@ -264,8 +264,8 @@ fn multiply(
 fn concat(budget: Budget, state: &mut State, left: &Value, right: &Value) -> Result<Value, Error> {
     budget.read(state, left)?;
     budget.read(state, right)?;
-    let mut text = left.to_string();
-    text += &right.to_string();
+    let mut text = python::text(left);
+    text += &python::text(right);
     budget.make(state, text.len())?;
     Ok(Value::from(text))
 }

@@ -1,0 +1,106 @@
+//! BPE over characters with bytes for what is no token: what Llama's and Phi-3's tokenizer.json
+//! describe. Differs from SentencePiece's own loop in what it merges by: a list of pairs, not
+//! scores. Knows no special tokens.
+
+use super::bad_vocab;
+use crate::error::Result;
+use crate::tokenizer::cache::Session;
+use crate::tokenizer::hash::{Merge, Pairs};
+use crate::tokenizer::merge::{NO_TOKEN, merge};
+use crate::tokenizer::unicode::decode;
+
+/// The space that is written out.
+const ESCAPED: char = '▁';
+
+/// The encoder.
+#[derive(Debug)]
+pub(crate) struct Fallback {
+    /// (code point, 0) → token.
+    characters: Pairs,
+    pairs: Pairs,
+    bytes: Vec<u32>,
+    /// No merge crosses from a character to a following space, so words can be merged one by one.
+    by_word: bool,
+}
+
+impl Fallback {
+    /// `merges` as (left, right, whole), the earliest first; `bytes` are the tokens of all bytes.
+    pub(super) fn new<'t>(
+        tokens: impl Iterator<Item = (&'t str, u32)>,
+        merges: &[(u32, u32, u32)],
+        bytes: Vec<u32>,
+        text_of: impl Fn(u32) -> &'t str,
+    ) -> Result<Self> {
+        let mut characters = Pairs::with_capacity(1024);
+        for (token, id) in tokens {
+            let mut chars = token.chars();
+            if let (Some(only), None) = (chars.next(), chars.next()) {
+                characters.insert(only as u32, 0, Merge { rank: 0, id });
+            }
+        }
+        let mut pairs = Pairs::with_capacity(merges.len());
+        let mut by_word = true;
+        for (rank, (left, right, id)) in merges.iter().enumerate() {
+            if !pairs.insert(*left, *right, Merge { rank: rank as u32, id: *id }) {
+                return Err(bad_vocab("model.merges", format!("merge {rank} is there twice")));
+            }
+            by_word &= text_of(*left).ends_with(ESCAPED) || !text_of(*right).starts_with(ESCAPED);
+        }
+        Ok(Fallback { characters, pairs, bytes, by_word })
+    }
+
+    /// Appends the ids of a text without special tokens. A part that stands alone gets its `▁`,
+    /// wherever it stands.
+    pub(crate) fn encode(&self, text: &[u8], session: &mut Session, out: &mut Vec<u32>) {
+        let mut escaped = Vec::with_capacity(text.len() + text.len() / 4 + 3);
+        let mut space = [0; 3];
+        let space = ESCAPED.encode_utf8(&mut space).as_bytes();
+        escaped.extend_from_slice(space);
+        for byte in text {
+            match byte {
+                b' ' => escaped.extend_from_slice(space),
+                byte => escaped.push(*byte),
+            }
+        }
+        let mut at = 0;
+        while at < escaped.len() {
+            let end = if self.by_word { word_end(&escaped, at, space) } else { escaped.len() };
+            let key = Session::key(&escaped, at, end);
+            if !key.is_some_and(|key| session.recall(key, out)) {
+                self.word(&escaped[at..end], session);
+                if let Some(key) = key {
+                    session.keep(key);
+                }
+                out.extend_from_slice(&session.word);
+            }
+            at = end;
+        }
+    }
+
+    fn word(&self, word: &[u8], session: &mut Session) {
+        let ids = &mut session.word;
+        ids.clear();
+        let mut at = 0;
+        while at < word.len() {
+            let (code, length) = decode(word, at).unwrap_or((NO_TOKEN, 1));
+            match self.characters.get(code, 0) {
+                Some(token) => ids.push(token.id),
+                None => {
+                    let bytes = word[at..at + length].iter();
+                    ids.extend(bytes.map(|byte| self.bytes[usize::from(*byte)]));
+                }
+            }
+            at += length;
+        }
+        merge(ids, &self.pairs, &mut session.scratch);
+    }
+}
+
+/// The end of the spaces at `at` and of what follows them up to the next space.
+fn word_end(text: &[u8], at: usize, space: &[u8]) -> usize {
+    let mut from = at;
+    while text[from..].starts_with(space) {
+        from += space.len();
+    }
+    memchr::memmem::find(&text[from..], space).map_or(text.len(), |next| from + next)
+}
