@@ -154,7 +154,7 @@ const ATTACKS: &[Attack] = &[
         |file| file["pre_tokenizer"] = json!({"type": "X"}),
         &["tokenizers"],
     ),
-    json("decoder-word-piece", BadVocab, |file| word_piece(file), &["WordPiece", "neighbours"]),
+    json("decoder-word-piece", BadVocab, word_piece, &["WordPiece", "neighbours"]),
 ];
 
 fn remove(object: &mut Value, key: &str) {

@@ -222,15 +222,13 @@ pub(super) fn cases() -> Vec<Case> {
         Case::new(name, |_| exchange.judge())
     };
     let mut cases: Vec<Case> = EXCHANGES.iter().map(case).collect();
-    let named: [(&str, fn() -> Result<(), Failure>); 4] = [
-        ("config", config),
-        ("profile", profile),
-        ("too-long-for-the-crate", too_long_for_the_crate),
-        ("long-runs", long_runs),
-    ];
-    for (name, judge) in named {
+    let mut add = |name: &str, judge: fn() -> Result<(), Failure>| {
         let name = format!("tokenizer::hf-json::parts::{name}");
         cases.push(Case::new(name, move |_| judge()).requirements(["C14"]));
-    }
+    };
+    add("config", config);
+    add("profile", profile);
+    add("too-long-for-the-crate", too_long_for_the_crate);
+    add("long-runs", long_runs);
     cases
 }
