@@ -46,7 +46,7 @@ fn attempt(arguments: &Arguments, cases: Vec<Case>) -> Result<ExitCode, String> 
             println!("ignored {count:5} × {reason}");
         }
         for name in idle {
-            println!("REQUIRE={name}: present, and no case needs it");
+            println!("REQUIRE={name}: no case needs it");
         }
         println!("results {}", results.path().display());
     }

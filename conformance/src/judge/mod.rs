@@ -151,7 +151,7 @@ fn junit_of(results: Option<PathBuf>, out: Option<&Path>) -> Result<bool, String
     let xml = junit::xml(&report)?;
     match out {
         Some(out) => write(out, &xml)?,
-        None => println!("{xml}"),
+        None => run::say(&xml),
     }
     Ok(Board::of(&report).green)
 }
@@ -160,9 +160,9 @@ fn junit_of(results: Option<PathBuf>, out: Option<&Path>) -> Result<bool, String
 fn show(report: &Report, json: bool) -> Result<bool, String> {
     let board = Board::of(report);
     if json {
-        println!("{}", serde_json::to_string_pretty(&board).map_err(|error| error.to_string())?);
+        run::say(&serde_json::to_string_pretty(&board).map_err(|error| error.to_string())?);
     } else {
-        println!("{}", board::text::render(&board, run::paint()));
+        run::say(&board::text::render(&board, run::paint()));
     }
     if let Some(page) = std::env::var_os("GITHUB_STEP_SUMMARY") {
         let open = std::fs::OpenOptions::new().create(true).append(true).open(&page);

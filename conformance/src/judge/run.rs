@@ -11,32 +11,57 @@ use harness::results::{Report, Results};
 use harness::{Case, capability, junit, pool, roots, runner};
 use indicatif::{ProgressBar, ProgressStyle};
 use libtest_mimic::Arguments;
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// What the command line asks for.
+struct Choice<'a> {
+    cases: Vec<&'a Planned>,
+    /// What the gate lacks; a gate is red until nothing is missing.
+    unbuilt: Vec<String>,
+}
 
 /// True when green.
 pub(super) fn run(arguments: &RunArguments, cases: Vec<Case>) -> Result<bool, String> {
     let settings = Settings::read()?;
     let planned = plan::plan(cases, &settings.required, capability::probe);
-    let chosen = choose(arguments, &planned)?;
-    if chosen.is_empty() {
-        eprintln!("RED  no case matches, so nothing was checked");
-        return Ok(false);
+    let choice = choose(arguments, &planned)?;
+    let green = if choice.cases.is_empty() {
+        eprintln!("RED  no case to judge, so nothing was checked");
+        false
+    } else if arguments.list {
+        list(&choice.cases);
+        true
+    } else {
+        judge(arguments, &settings, &planned, &choice.cases)?
+    };
+    for lack in &choice.unbuilt {
+        eprintln!("RED  {lack}");
     }
-    if arguments.list {
-        for planned in &chosen {
-            let name = &planned.case.name;
-            match &planned.missing {
-                Some(missing) => println!("{name}  (lacks {missing})"),
-                None => println!("{name}"),
-            }
+    Ok(green && choice.unbuilt.is_empty())
+}
+
+fn list(cases: &[&Planned]) {
+    for planned in cases {
+        let name = &planned.case.name;
+        match &planned.missing {
+            Some(missing) => say(&format!("{name}  (lacks {missing})")),
+            None => say(name),
         }
-        return Ok(true);
     }
+}
+
+/// Runs `chosen`, shows the scoreboard and leaves the results.
+fn judge(
+    arguments: &RunArguments,
+    settings: &Settings,
+    planned: &[Planned],
+    chosen: &[&Planned],
+) -> Result<bool, String> {
     let (lacking, runnable): (Vec<&Planned>, Vec<&Planned>) =
         chosen.iter().partition(|planned| planned.ignored);
     let results = Results::open(&settings.results, None, |id| {
-        let header = runner::header(id, &settings, planned.len(), what_was_asked(arguments));
+        let header = runner::header(id, settings, planned.len(), what_was_asked(arguments));
         let missing = |p: &&Planned| ignored(&p.case, p.missing.as_deref().unwrap_or_default());
         (header, lacking.iter().map(missing).collect())
     })
@@ -47,45 +72,37 @@ pub(super) fn run(arguments: &RunArguments, cases: Vec<Case>) -> Result<bool, St
     pool::run(&runnable, threads(arguments), &results, watch)
         .map_err(|error| format!("{}: {error}", results.path().display()))?;
     progress.finish_and_clear();
-    for name in plan::idle(&settings.required, &planned) {
-        eprintln!("note: REQUIRE={name} is present, and no case needs it");
+    for name in plan::idle(&settings.required, planned) {
+        eprintln!("note: REQUIRE={name}: no case needs it");
     }
     let report = Report::read(results.path())?;
     let green = show(&report, arguments.json)?;
     let xml = results.path().with_file_name("junit.xml");
     write(&xml, &junit::xml(&report)?)?;
     if !arguments.json {
-        println!("\nresults  {}\njunit    {}", results.path().display(), xml.display());
+        say(&format!("\nresults  {}\njunit    {}", results.path().display(), xml.display()));
     }
     Ok(green)
 }
 
-/// The cases that the command line asks for. A gate that is not built yet says so and is empty.
-fn choose<'a>(
-    arguments: &RunArguments,
-    planned: &'a [Planned],
-) -> Result<Vec<&'a Planned>, String> {
+/// The cases that the command line asks for, and what its gate lacks.
+fn choose<'a>(arguments: &RunArguments, planned: &'a [Planned]) -> Result<Choice<'a>, String> {
     let filters = filters(arguments);
     let selected = |planned: &&Planned| filters.iter().any(|one| runner::selects(one, planned));
     let mut chosen: Vec<&Planned> = planned.iter().filter(selected).collect();
-    let Some(wanted) = &arguments.gate else { return Ok(chosen) };
+    let Some(wanted) = &arguments.gate else {
+        return Ok(Choice { cases: chosen, unbuilt: Vec::new() });
+    };
     let gates = Gates::read(&roots::project())?;
     let (name, gate) = gates.find(wanted)?;
     let cases = || planned.iter().map(|planned| &planned.case);
-    let open: Vec<String> = gate.empty_patterns(cases()).into_iter().map(Into::into).collect();
+    let empty = gate.empty_patterns(cases());
+    let empty = empty.iter().map(|pattern| format!("no case matches {pattern}"));
     let unanswered = gate.unanswered(cases());
-    if !open.is_empty() || !unanswered.is_empty() {
-        eprintln!("{name} ({}) is not built yet:", gate.about);
-        for pattern in open {
-            eprintln!("  no case matches {pattern}");
-        }
-        for id in unanswered {
-            eprintln!("  no case answers {id}");
-        }
-        return Ok(Vec::new());
-    }
+    let unanswered = unanswered.iter().map(|id| format!("no case answers {id}"));
+    let unbuilt = empty.chain(unanswered).map(|what| format!("{name} is not built yet: {what}"));
     chosen.retain(|planned| gate.holds(&planned.case.name));
-    Ok(chosen)
+    Ok(Choice { cases: chosen, unbuilt: unbuilt.collect() })
 }
 
 /// libtest knows one filter; several are asked one after the other.
@@ -113,6 +130,11 @@ fn what_was_asked(arguments: &RunArguments) -> Option<String> {
 fn threads(arguments: &RunArguments) -> usize {
     let processors = || std::thread::available_parallelism().map_or(1, |threads| threads.get());
     arguments.threads.map_or_else(processors, |threads| threads.get())
+}
+
+/// Prints for a reader who may have gone away: `judge | head` is no error.
+pub(super) fn say(text: &str) {
+    let _ = writeln!(std::io::stdout(), "{text}");
 }
 
 /// A line that moves where someone looks at it, and nothing elsewhere.

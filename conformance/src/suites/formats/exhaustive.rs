@@ -6,6 +6,7 @@ use crate::property::deep;
 use crate::reference::{formats, minifloat};
 use engine::quant::encode::Rule;
 use engine::quant::{self, FORMATS, Format};
+use harness::compare::arrays;
 use harness::{Case, Failure, Run};
 
 pub(super) fn cases() -> Vec<Case> {
@@ -91,16 +92,15 @@ fn compare(
     let rows = blocks.chunks(format.block_bytes).zip(values.chunks(format.block_len));
     for (block, values) in rows {
         for (i, value) in values.iter().enumerate() {
-            let want = want(block, i).ok_or("no formula")? as f32;
-            if !same(*value, want) {
-                let name = format.name;
-                return Err(format!(
-                    "{name} element {i}: {value:e} (0x{:08x}), must be {want:e} (0x{:08x}); \
-                     block {block:02x?}",
-                    value.to_bits(),
-                    want.to_bits()
-                )
-                .into());
+            let found = want(block, i).ok_or("no formula")? as f32;
+            if !same(*value, found) {
+                let wants = (0..values.len()).map(|i| want(block, i).unwrap_or(f64::NAN) as f32);
+                let compared = arrays(format.name, values, &wants.collect::<Vec<_>>())
+                    .provenance("the formula in conformance/src/reference")
+                    .non_finite("a scale of this block is not finite")
+                    .exactly();
+                let report = compared.err().map_or("differs".into(), |e| e.text().to_owned());
+                return Err(format!("{report}\n  block     {block:02x?}").into());
             }
         }
     }

@@ -5,6 +5,7 @@ use crate::exact;
 use crate::suites::vectors::Vector;
 use engine::quant::encode::{Rule, Tally};
 use engine::quant::{self, Format, mx, mxfp4};
+use harness::compare::arrays;
 use harness::vector::{CaseHead, Head};
 use harness::{Failure, Run};
 use schemars::JsonSchema;
@@ -14,19 +15,15 @@ fn known(name: &str) -> Result<&'static Format, Failure> {
     Ok(quant::by_name(name).ok_or_else(|| format!("the engine does not know {name}"))?)
 }
 
-/// Equal bits, where any NaN equals any other.
-fn compare(values: &[f32], want: &[f32]) -> Result<(), Failure> {
-    if values.len() != want.len() {
-        return Err(format!("{} values, {} wanted", values.len(), want.len()).into());
-    }
-    let differs = |(a, b): (&f32, &f32)| a.to_bits() != b.to_bits() && !(a.is_nan() && b.is_nan());
-    match values.iter().zip(want).position(differs) {
-        None => Ok(()),
-        Some(at) => {
-            let (got, want) = (exact::text(values[at]), exact::text(want[at]));
-            Err(format!("element {at}: {got}, must be {want}").into())
-        }
-    }
+/// Equal bits, where any NaN equals any other. Blocks are the rows.
+#[track_caller]
+fn compare(what: &str, head: &Head, values: &[f32], want: &[f32]) -> Result<(), Failure> {
+    let row = if want.len().is_multiple_of(32) { 32 } else { want.len() };
+    arrays(what, values, want)
+        .shape(&[("block", want.len() / row.max(1)), ("element", row)])
+        .provenance(&head.source.reference)
+        .non_finite("the vector writes it out")
+        .exactly()
 }
 
 /// A row of the table of formats.
@@ -76,7 +73,7 @@ pub(in crate::suites) struct FormatDecode {
 impl Vector for FormatDecode {
     const SUITE: &'static str = "format-decode";
 
-    fn judge(&self, _: &Head, _: &CaseHead, _: &mut Run) -> Result<(), Failure> {
+    fn judge(&self, head: &Head, _: &CaseHead, _: &mut Run) -> Result<(), Failure> {
         let format = known(&self.format)?;
         let (block, want) = (exact::bytes(&self.block)?, exact::floats(&self.want)?);
         if block.is_empty() || !block.len().is_multiple_of(format.block_bytes) {
@@ -90,7 +87,7 @@ impl Vector for FormatDecode {
             let count = block.len() / format.block_bytes * format.block_len;
             let mut values = vec![f32::from_bits(0x5555_5555); count];
             decode(&block, &mut values);
-            compare(&values, &want).map_err(|failure| format!("{level:?}: {}", failure.text()))?;
+            compare(&format!("{} decoded ({level:?})", format.name), head, &values, &want)?;
         }
         Ok(())
     }
@@ -138,7 +135,7 @@ pub(in crate::suites) struct FormatEncode {
 impl Vector for FormatEncode {
     const SUITE: &'static str = "format-encode";
 
-    fn judge(&self, _: &Head, _: &CaseHead, _: &mut Run) -> Result<(), Failure> {
+    fn judge(&self, head: &Head, _: &CaseHead, _: &mut Run) -> Result<(), Failure> {
         if self.block.is_none() && self.decoded.is_none() && self.error.is_none() {
             return Err("wants neither block, decoded nor error".into());
         }
@@ -147,12 +144,12 @@ impl Vector for FormatEncode {
             Some(RuleName::LlamaCpp) => &[Rule::LlamaCpp],
             None => &[Rule::Ocp, Rule::LlamaCpp],
         };
-        rules.iter().try_for_each(|rule| self.judge_rule(*rule))
+        rules.iter().try_for_each(|rule| self.judge_rule(head, *rule))
     }
 }
 
 impl FormatEncode {
-    fn judge_rule(&self, rule: Rule) -> Result<(), Failure> {
+    fn judge_rule(&self, head: &Head, rule: Rule) -> Result<(), Failure> {
         let format = known(&self.format)?;
         let encode = format.encode.ok_or_else(|| format!("{} is not encoded", format.name))?;
         let values = exact::floats(&self.values)?;
@@ -174,16 +171,16 @@ impl FormatEncode {
             }
         };
         if let Some(block) = &self.block {
-            let want = exact::bytes(block)?;
-            if bytes != want {
-                return Err(format!("{rule:?}: {bytes:02x?}, must be {want:02x?}").into());
-            }
+            arrays(&format!("{} encoded ({rule:?})", format.name), &bytes, &exact::bytes(block)?)
+                .input("values", &values)
+                .provenance(&head.source.reference)
+                .exactly()?;
         }
         if let Some(decoded) = &self.decoded {
             let decode = format.decode().ok_or("not decoded")?;
             let mut back = vec![0.0; values.len()];
             decode(&bytes, &mut back);
-            compare(&back, &exact::floats(decoded)?)?;
+            compare("encoded and decoded", head, &back, &exact::floats(decoded)?)?;
         }
         let want = Tally {
             saturated: self.saturated.unwrap_or(tally.saturated),
@@ -220,7 +217,7 @@ impl MxElement {
 impl Vector for MxElement {
     const SUITE: &'static str = "mx-element";
 
-    fn judge(&self, _: &Head, _: &CaseHead, _: &mut Run) -> Result<(), Failure> {
+    fn judge(&self, head: &Head, _: &CaseHead, _: &mut Run) -> Result<(), Failure> {
         let pairs = self.pairs()?;
         let value = |code: u8| match self.element.as_str() {
             "E8M0" => Ok(mx::scale(code)),
@@ -232,7 +229,7 @@ impl Vector for MxElement {
         };
         let values = pairs.iter().map(|(code, _)| value(*code)).collect::<Result<Vec<_>, _>>()?;
         let want: Vec<f32> = pairs.iter().map(|(_, want)| *want).collect();
-        compare(&values, &want)
+        compare(&self.element, head, &values, &want)
     }
 }
 
@@ -253,7 +250,7 @@ pub(in crate::suites) struct Mxfp4Layout {
 impl Vector for Mxfp4Layout {
     const SUITE: &'static str = "mxfp4-layout";
 
-    fn judge(&self, _: &Head, _: &CaseHead, _: &mut Run) -> Result<(), Failure> {
+    fn judge(&self, head: &Head, _: &CaseHead, _: &mut Run) -> Result<(), Failure> {
         let (blocks, scales) = (exact::bytes(&self.blocks)?, exact::bytes(&self.scales)?);
         let (gguf, want) = (exact::bytes(&self.gguf)?, exact::floats(&self.want)?);
         let packed = mxfp4::repack_hf(&blocks, &scales)?;
@@ -262,8 +259,8 @@ impl Vector for Mxfp4Layout {
         }
         let mut values = vec![0.0; 32 * scales.len()];
         mxfp4::decode(&packed, &mut values);
-        compare(&values, &want)?;
+        compare("GGUF's layout decoded", head, &values, &want)?;
         mxfp4::decode_hf(&blocks, &scales, &mut values);
-        compare(&values, &want)
+        compare("Hugging Face's layout decoded", head, &values, &want)
     }
 }

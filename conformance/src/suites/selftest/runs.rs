@@ -293,7 +293,7 @@ const SCENARIOS: &[Scenario] = &[
         suite: "green",
         arguments: &["no-such-case"],
         code: Some(1),
-        says: &["no case matches"],
+        says: &["no case to judge"],
         ..PLAIN
     },
     Scenario {
