@@ -82,7 +82,8 @@ pub(super) fn render<T: Element>(
     for (name, health) in &comparison.inputs {
         row("input", format!("{name}: {}", health.text()));
     }
-    if let Some(why) = comparison.non_finite {
+    let odd = damage.want.iter().any(|want| !want.is_finite());
+    if let Some(why) = comparison.non_finite.filter(|_| odd) {
         row("declared", format!("not finite: {why}"));
     }
     if !comparison.provenance.is_empty() {

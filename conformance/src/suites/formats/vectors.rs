@@ -17,11 +17,10 @@ fn known(name: &str) -> Result<&'static Format, Failure> {
 
 /// Equal bits, where any NaN equals any other. Blocks are the rows.
 #[track_caller]
-fn compare(what: &str, head: &Head, values: &[f32], want: &[f32]) -> Result<(), Failure> {
+fn compare(what: &str, values: &[f32], want: &[f32]) -> Result<(), Failure> {
     let row = if want.len().is_multiple_of(32) { 32 } else { want.len() };
     arrays(what, values, want)
         .shape(&[("block", want.len() / row.max(1)), ("element", row)])
-        .provenance(&head.source.reference)
         .non_finite("the vector writes it out")
         .exactly()
 }
@@ -73,7 +72,7 @@ pub(in crate::suites) struct FormatDecode {
 impl Vector for FormatDecode {
     const SUITE: &'static str = "format-decode";
 
-    fn judge(&self, head: &Head, _: &CaseHead, _: &mut Run) -> Result<(), Failure> {
+    fn judge(&self, _: &Head, _: &CaseHead, _: &mut Run) -> Result<(), Failure> {
         let format = known(&self.format)?;
         let (block, want) = (exact::bytes(&self.block)?, exact::floats(&self.want)?);
         if block.is_empty() || !block.len().is_multiple_of(format.block_bytes) {
@@ -87,7 +86,7 @@ impl Vector for FormatDecode {
             let count = block.len() / format.block_bytes * format.block_len;
             let mut values = vec![f32::from_bits(0x5555_5555); count];
             decode(&block, &mut values);
-            compare(&format!("{} decoded ({level:?})", format.name), head, &values, &want)?;
+            compare(&format!("{} decoded ({level:?})", format.name), &values, &want)?;
         }
         Ok(())
     }
@@ -135,7 +134,7 @@ pub(in crate::suites) struct FormatEncode {
 impl Vector for FormatEncode {
     const SUITE: &'static str = "format-encode";
 
-    fn judge(&self, head: &Head, _: &CaseHead, _: &mut Run) -> Result<(), Failure> {
+    fn judge(&self, _: &Head, _: &CaseHead, _: &mut Run) -> Result<(), Failure> {
         if self.block.is_none() && self.decoded.is_none() && self.error.is_none() {
             return Err("wants neither block, decoded nor error".into());
         }
@@ -144,12 +143,12 @@ impl Vector for FormatEncode {
             Some(RuleName::LlamaCpp) => &[Rule::LlamaCpp],
             None => &[Rule::Ocp, Rule::LlamaCpp],
         };
-        rules.iter().try_for_each(|rule| self.judge_rule(head, *rule))
+        rules.iter().try_for_each(|rule| self.judge_rule(*rule))
     }
 }
 
 impl FormatEncode {
-    fn judge_rule(&self, head: &Head, rule: Rule) -> Result<(), Failure> {
+    fn judge_rule(&self, rule: Rule) -> Result<(), Failure> {
         let format = known(&self.format)?;
         let encode = format.encode.ok_or_else(|| format!("{} is not encoded", format.name))?;
         let values = exact::floats(&self.values)?;
@@ -173,14 +172,13 @@ impl FormatEncode {
         if let Some(block) = &self.block {
             arrays(&format!("{} encoded ({rule:?})", format.name), &bytes, &exact::bytes(block)?)
                 .input("values", &values)
-                .provenance(&head.source.reference)
                 .exactly()?;
         }
         if let Some(decoded) = &self.decoded {
             let decode = format.decode().ok_or("not decoded")?;
             let mut back = vec![0.0; values.len()];
             decode(&bytes, &mut back);
-            compare("encoded and decoded", head, &back, &exact::floats(decoded)?)?;
+            compare("encoded and decoded", &back, &exact::floats(decoded)?)?;
         }
         let want = Tally {
             saturated: self.saturated.unwrap_or(tally.saturated),
@@ -217,7 +215,7 @@ impl MxElement {
 impl Vector for MxElement {
     const SUITE: &'static str = "mx-element";
 
-    fn judge(&self, head: &Head, _: &CaseHead, _: &mut Run) -> Result<(), Failure> {
+    fn judge(&self, _: &Head, _: &CaseHead, _: &mut Run) -> Result<(), Failure> {
         let pairs = self.pairs()?;
         let value = |code: u8| match self.element.as_str() {
             "E8M0" => Ok(mx::scale(code)),
@@ -229,7 +227,7 @@ impl Vector for MxElement {
         };
         let values = pairs.iter().map(|(code, _)| value(*code)).collect::<Result<Vec<_>, _>>()?;
         let want: Vec<f32> = pairs.iter().map(|(_, want)| *want).collect();
-        compare(&self.element, head, &values, &want)
+        compare(&self.element, &values, &want)
     }
 }
 
@@ -250,7 +248,7 @@ pub(in crate::suites) struct Mxfp4Layout {
 impl Vector for Mxfp4Layout {
     const SUITE: &'static str = "mxfp4-layout";
 
-    fn judge(&self, head: &Head, _: &CaseHead, _: &mut Run) -> Result<(), Failure> {
+    fn judge(&self, _: &Head, _: &CaseHead, _: &mut Run) -> Result<(), Failure> {
         let (blocks, scales) = (exact::bytes(&self.blocks)?, exact::bytes(&self.scales)?);
         let (gguf, want) = (exact::bytes(&self.gguf)?, exact::floats(&self.want)?);
         let packed = mxfp4::repack_hf(&blocks, &scales)?;
@@ -259,8 +257,8 @@ impl Vector for Mxfp4Layout {
         }
         let mut values = vec![0.0; 32 * scales.len()];
         mxfp4::decode(&packed, &mut values);
-        compare("GGUF's layout decoded", head, &values, &want)?;
+        compare("GGUF's layout decoded", &values, &want)?;
         mxfp4::decode_hf(&blocks, &scales, &mut values);
-        compare("Hugging Face's layout decoded", head, &values, &want)
+        compare("Hugging Face's layout decoded", &values, &want)
     }
 }
