@@ -100,7 +100,7 @@ fn element<T: Element>(damage: &Damage, got: &[T], want: &[T], at: usize) -> Str
     let hex = |x: T| format!("0x{:0width$x} ({})", x.bits(), x.decimal(), width = T::DIGITS);
     let off = damage.got[at] - damage.want[at];
     let place = named.collect::<Vec<_>>().join(", ");
-    format!("[{place}] got {}, want {}, off by {off:e}", hex(got[at]), hex(want[at]))
+    format!("[{place}] got {}, want {}, off by {off:.3e}", hex(got[at]), hex(want[at]))
 }
 
 fn extent(damage: &Damage) -> String {

@@ -155,7 +155,7 @@ fn report() -> Result<(), Failure> {
     let parts = [
         "matmul: not exact (2 row × 64 column, f32)",
         "worst     [row 1, column 31] got 0x433f0000 (191.0), want 0x42bf0000 (95.5)",
-        "off by 9.55e1",
+        "off by 9.550e1",
         "first     [row 1, column 0]",
         "32 of 128 elements (25.0 %), within row 1, column 0..=31",
         "looks like constant ratio 2.000000 (got / want); one block of 32 (from [1, 0])",

@@ -25,7 +25,6 @@ pub(super) fn cases() -> Vec<Case> {
         inspect("text::inspect::check", &["--check"]),
         inspect("text::inspect::json", &["--json"]),
         snapshot::case("text::red-vector", red::vector),
-        Case::new("text::readme-shows-a-red-report", |_| readme()),
         snapshot::case("text::refusals", refusals::one_line_a_class),
     ];
     let names: Vec<String> = cases.iter().map(|case| case.name.clone()).collect();
@@ -45,17 +44,6 @@ fn inspect(name: &str, flags: &'static [&'static str]) -> Case {
         let arguments = ["inspect", "example.gguf"].iter().chain(flags);
         worker::run(folder.path(), arguments)?.quiet(0)
     })
-}
-
-/// The report in the README is what the suite prints today.
-fn readme() -> Result<(), Failure> {
-    let readme = std::fs::read_to_string(roots::project().join("README.md"))?;
-    let report = red::vector()?;
-    let lines: Vec<String> = report.lines().map(|line| format!("    {line}")).collect();
-    match readme.contains(&lines.join("\n")) {
-        true => Ok(()),
-        false => Err(format!("README.md does not show this report:\n{report}").into()),
-    }
 }
 
 fn left_over(names: &[String]) -> Result<(), Failure> {
