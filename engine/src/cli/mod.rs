@@ -6,6 +6,7 @@ mod human;
 mod inspect;
 mod json;
 mod load;
+mod progress;
 mod quantize;
 mod rows;
 mod tables;

@@ -1,5 +1,6 @@
 //! `worker-orcd quantize`: the same model with other number formats.
 
+use super::progress::Progress;
 use super::{Output, human, tables};
 use crate::error::{Class, Error, Result, shown};
 use crate::loader::gguf::{TensorInfo, Writer};
@@ -7,12 +8,9 @@ use crate::loader::{Gguf, check};
 use crate::quant::convert::{Conversion, Loss};
 use crate::quant::encode::{Rule, Unencodable};
 use crate::quant::{self, FORMATS, Format};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use regex::Regex;
-use std::io::IsTerminal;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 const EXAMPLES: &str = "\
 Which tensors: those that --tensors matches; without it, every tensor of two or more dimensions
@@ -258,39 +256,4 @@ fn mostly(plans: &[Plan]) -> Option<u32> {
     };
     let most = FORMATS.iter().max_by_key(|format| elements(format))?;
     FILE_TYPES.iter().find(|(name, _)| *name == most.name).map(|(_, id)| *id)
-}
-
-/// A progress bar on a terminal. Work that is over at once shows none.
-struct Progress {
-    bar: ProgressBar,
-    started: Instant,
-}
-
-impl Progress {
-    fn new(bytes: u64) -> Self {
-        let bar = ProgressBar::with_draw_target(Some(bytes), ProgressDrawTarget::hidden());
-        let template = "{bar:32} {bytes}/{total_bytes} {bytes_per_sec} {eta} {wide_msg}";
-        if let Ok(style) = ProgressStyle::with_template(template) {
-            bar.set_style(style);
-        }
-        Progress { bar, started: Instant::now() }
-    }
-
-    fn tensor(&mut self, name: &str) {
-        self.bar.set_message(shown(name));
-    }
-
-    fn add(&mut self, bytes: u64) {
-        let due = self.started.elapsed() > Duration::from_millis(500);
-        if due && self.bar.is_hidden() && std::io::stderr().is_terminal() {
-            self.bar.set_draw_target(ProgressDrawTarget::stderr());
-        }
-        self.bar.inc(bytes);
-    }
-}
-
-impl Drop for Progress {
-    fn drop(&mut self) {
-        self.bar.finish_and_clear();
-    }
 }

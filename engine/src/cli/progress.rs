@@ -1,0 +1,42 @@
+//! A progress bar on standard error, if that is a terminal. Work that is over at once shows none.
+
+use crate::error::shown;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+/// How far a command is with so many bytes.
+pub(super) struct Progress {
+    bar: ProgressBar,
+    started: Instant,
+}
+
+impl Progress {
+    pub(super) fn new(bytes: u64) -> Self {
+        let bar = ProgressBar::with_draw_target(Some(bytes), ProgressDrawTarget::hidden());
+        let template = "{bar:32} {bytes}/{total_bytes} {bytes_per_sec} {eta} {wide_msg}";
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style);
+        }
+        Progress { bar, started: Instant::now() }
+    }
+
+    /// Names what is being worked on.
+    pub(super) fn tensor(&mut self, name: &str) {
+        self.bar.set_message(shown(name));
+    }
+
+    pub(super) fn add(&mut self, bytes: u64) {
+        let due = self.started.elapsed() > Duration::from_millis(500);
+        if due && self.bar.is_hidden() && std::io::stderr().is_terminal() {
+            self.bar.set_draw_target(ProgressDrawTarget::stderr());
+        }
+        self.bar.inc(bytes);
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}
