@@ -1,9 +1,15 @@
 //! A compact LLM inference worker. See `ARCHITECTURE.md` for the token path.
 
+pub mod adapters;
+pub mod backend;
+pub mod batch;
 pub mod chat;
 pub mod cli;
 pub mod error;
+pub mod forward;
+pub mod kv;
 pub mod loader;
+pub mod model;
 pub mod profile;
 pub mod quant;
 pub mod tokenizer;

@@ -76,9 +76,13 @@ impl Layout {
 
     /// The tensor named `name`.
     pub fn tensor(&self, name: &str) -> Option<&TensorInfo> {
-        let at =
-            self.index.find(name.as_bytes(), |at| self.tensors[at as usize].name.as_bytes())?;
-        Some(&self.tensors[at as usize])
+        self.position(name).map(|at| &self.tensors[at])
+    }
+
+    /// The place of the tensor named `name` in `tensors`.
+    pub fn position(&self, name: &str) -> Option<usize> {
+        let known = |at: u32| self.tensors[at as usize].name.as_bytes();
+        self.index.find(name.as_bytes(), known).map(|at| at as usize)
     }
 }
 

@@ -1,0 +1,76 @@
+//! Llama 2 and 3, and what is written in the same form: RMS norms, grouped heads, SwiGLU; biases
+//! and experts where the file has them.
+
+use super::hparams::{Hparams, Sizes};
+use super::rope::{Factors, Style};
+use super::{Activation, Architecture, Attention, Experts, FeedForward, Gate, InferenceAdapter};
+use super::{Layer, Norm, NormKind};
+use crate::error::Result;
+use crate::loader::Gguf;
+use crate::profile::Profile;
+
+pub(super) struct Llama;
+
+impl InferenceAdapter for Llama {
+    fn family(&self) -> &'static str {
+        "llama"
+    }
+
+    fn describe(&self, file: &Gguf, profile: Profile) -> Result<Architecture> {
+        describe(file, profile, self.family(), Style::Normal)
+    }
+}
+
+/// What Llama and Qwen2 have in common.
+pub(super) fn describe(
+    file: &Gguf,
+    profile: Profile,
+    family: &'static str,
+    style: Style,
+) -> Result<Architecture> {
+    let hparams = Hparams::new(file.metadata(), family);
+    let sizes = hparams.sizes(file)?;
+    let mut rope = hparams.rope(style, sizes.head_dim, profile)?;
+    if let Some(factors) = hparams.factors(file, "rope_freqs.weight", rope.pairs())? {
+        rope.factors = Factors::Fixed(factors);
+    }
+    let has = |name: &str| file.tensor(name).is_some();
+    let experts = hparams.experts()?.map(|(count, used)| Experts { count, used });
+    let n_ff = hparams.n_ff(sizes.n_layers, experts.is_some())?;
+    let layer = |index: usize| Layer {
+        attention: Attention {
+            heads: sizes.heads[index],
+            kv_heads: sizes.kv_heads[index],
+            head_dim: sizes.head_dim,
+            scale: 1.0 / (sizes.head_dim as f32).sqrt(),
+            fused_qkv: false,
+            qkv_bias: has(&format!("blk.{index}.attn_q.bias")),
+            out_bias: has(&format!("blk.{index}.attn_output.bias")),
+            rope: Some(rope.clone()),
+            window: None,
+            sinks: false,
+        },
+        feed_forward: FeedForward {
+            n_ff: n_ff[index],
+            activation: Activation::SwiGlu,
+            gate: Gate::Split,
+            bias: has(&format!("blk.{index}.ffn_up.bias")),
+            experts,
+        },
+    };
+    let layers = (0..sizes.n_layers).map(layer).collect();
+    let Sizes { n_vocab, n_embd, n_ctx, .. } = sizes;
+    Ok(Architecture {
+        family,
+        n_vocab,
+        n_embd,
+        n_ctx,
+        learned_positions: false,
+        norm: Norm { kind: NormKind::Rms, epsilon: hparams.positive(RMS_EPSILON)? },
+        tied_output: !has("output.weight"),
+        layers,
+    })
+}
+
+/// What is added to the mean square.
+pub(super) const RMS_EPSILON: &str = "attention.layer_norm_rms_epsilon";

@@ -1,0 +1,72 @@
+//! Phi-3 and Phi-3.5: fused projections, a window on every layer, and LongRoPE, which turns short
+//! and long sequences with different factors.
+
+use super::hparams::{Hparams, Sizes};
+use super::llama::RMS_EPSILON;
+use super::rope::{Factors, Style};
+use super::{Activation, Architecture, Attention, FeedForward, Gate, InferenceAdapter, Layer};
+use super::{Norm, NormKind};
+use crate::error::Result;
+use crate::loader::Gguf;
+use crate::profile::Profile;
+
+pub(super) struct Phi3;
+
+impl InferenceAdapter for Phi3 {
+    fn family(&self) -> &'static str {
+        "phi3"
+    }
+
+    fn describe(&self, file: &Gguf, profile: Profile) -> Result<Architecture> {
+        let hparams = Hparams::new(file.metadata(), self.family());
+        let sizes = hparams.sizes(file)?;
+        let mut rope = hparams.rope(Style::Neox, sizes.head_dim, profile)?;
+        let pairs = rope.pairs();
+        let short = hparams.factors(file, "rope_factors_short.weight", pairs)?;
+        let long = hparams.factors(file, "rope_factors_long.weight", pairs)?;
+        if let (Some(short), Some(long)) = (short, long) {
+            let original = hparams.count(ORIGINAL, 1..=u32::MAX)? as u32;
+            rope.factors = Factors::ByLength { original, short, long };
+        }
+        let window = hparams.opt_count("attention.sliding_window", 0..=u32::MAX)?;
+        // llama.cpp reads the key and does not act on it. Deviation `phi3-window-off`.
+        let window = window.filter(|window| *window > 0 && profile == Profile::Reference);
+        let n_ff = hparams.n_ff(sizes.n_layers, false)?;
+        let layer = |index: usize| Layer {
+            attention: Attention {
+                heads: sizes.heads[index],
+                kv_heads: sizes.kv_heads[index],
+                head_dim: sizes.head_dim,
+                scale: 1.0 / (sizes.head_dim as f32).sqrt(),
+                fused_qkv: file.tensor(&format!("blk.{index}.attn_qkv.weight")).is_some(),
+                qkv_bias: false,
+                out_bias: false,
+                rope: Some(rope.clone()),
+                window,
+                sinks: false,
+            },
+            feed_forward: FeedForward {
+                n_ff: n_ff[index],
+                activation: Activation::SwiGlu,
+                gate: Gate::Fused,
+                bias: false,
+                experts: None,
+            },
+        };
+        let layers = (0..sizes.n_layers).map(layer).collect();
+        let Sizes { n_vocab, n_embd, n_ctx, .. } = sizes;
+        Ok(Architecture {
+            family: self.family(),
+            n_vocab,
+            n_embd,
+            n_ctx,
+            learned_positions: false,
+            norm: Norm { kind: NormKind::Rms, epsilon: hparams.positive(RMS_EPSILON)? },
+            tied_output: file.tensor("output.weight").is_none(),
+            layers,
+        })
+    }
+}
+
+/// Positions the model was first trained on.
+const ORIGINAL: &str = "rope.scaling.original_context_length";

@@ -1,0 +1,247 @@
+//! The transformer, out of primitive verbs, with a tap after each. Written once for every family
+//! and every backend; what differs between models is read from the architecture.
+
+use super::{Backend, Pass, Source, Tap};
+use crate::adapters::weights::{Linear, Qkv};
+use crate::adapters::{Experts, Gate};
+use crate::error::Result;
+
+impl<B: Backend> Pass<'_, B> {
+    /// Shows rows to whoever looks.
+    pub fn tap(
+        &mut self,
+        backend: &mut B,
+        name: &'static str,
+        layer: Option<usize>,
+        rows: &B::Rows,
+        width: usize,
+    ) -> Result<()> {
+        let tap = Tap { name, layer };
+        if self.taps.active() && self.taps.wants(tap) {
+            let values = backend.read(rows)?;
+            self.taps.take(tap, width, values);
+        }
+        Ok(())
+    }
+}
+
+fn matmul<B: Backend>(
+    backend: &mut B,
+    linear: &Linear<B::Weight>,
+    rows: &B::Rows,
+    step: &B::Step,
+) -> Result<B::Rows> {
+    backend.matmul(&linear.weight, linear.bias.as_ref(), rows, step)
+}
+
+/// From ids to logits.
+pub fn pass<B: Backend>(backend: &mut B, pass: &mut Pass<'_, B>) -> Result<B::Rows> {
+    let (weights, width) = (pass.weights, pass.architecture.n_embd);
+    let mut rows = backend.embed(&weights.token_embd, pass.step)?;
+    if let Some(table) = &weights.position_embd {
+        backend.add_positions(&mut rows, table, pass.step)?;
+    }
+    pass.tap(backend, "inp_embd", None, &rows, width)?;
+    for layer in 0..pass.architecture.layers.len() {
+        rows = backend.layer(pass, layer, rows)?;
+    }
+    backend.head(pass, &rows)
+}
+
+/// One block. After attention the last one goes on with those rows only whose logits are wanted.
+pub fn layer<B: Backend>(
+    backend: &mut B,
+    pass: &mut Pass<'_, B>,
+    layer: usize,
+    rows: B::Rows,
+) -> Result<B::Rows> {
+    let width = pass.architecture.n_embd;
+    let mut added = backend.attention(pass, layer, &rows)?;
+    let mut rows = rows;
+    if layer + 1 == pass.architecture.layers.len() {
+        rows = backend.wanted(rows, pass.step)?;
+        added = backend.wanted(added, pass.step)?;
+    }
+    backend.add(&mut rows, &added)?;
+    pass.tap(backend, "ffn_inp", Some(layer), &rows, width)?;
+    let added = backend.feed_forward(pass, layer, &rows)?;
+    backend.add(&mut rows, &added)?;
+    pass.tap(backend, "l_out", Some(layer), &rows, width)?;
+    Ok(rows)
+}
+
+/// Attention with its norm and both projections.
+pub fn attention<B: Backend>(
+    backend: &mut B,
+    pass: &mut Pass<'_, B>,
+    layer: usize,
+    rows: &B::Rows,
+) -> Result<B::Rows> {
+    let (architecture, at) = (pass.architecture, Some(layer));
+    let attention = &architecture.layers[layer].attention;
+    let weights = &pass.weights.layers[layer];
+    let (q_width, kv_width) = (attention.q_width(), attention.kv_width());
+    let normed = backend.norm(architecture.norm, &weights.attn_norm, rows)?;
+    pass.tap(backend, "attn_norm", at, &normed, architecture.n_embd)?;
+    let (mut q, mut k, v) = match &weights.qkv {
+        Qkv::Split { q, k, v } => (
+            matmul(backend, q, &normed, pass.step)?,
+            matmul(backend, k, &normed, pass.step)?,
+            matmul(backend, v, &normed, pass.step)?,
+        ),
+        Qkv::Fused(linear) => {
+            let all = matmul(backend, linear, &normed, pass.step)?;
+            (
+                backend.slice(&all, 0, q_width)?,
+                backend.slice(&all, q_width, kv_width)?,
+                backend.slice(&all, q_width + kv_width, kv_width)?,
+            )
+        }
+    };
+    pass.tap(backend, "Qcur", at, &q, q_width)?;
+    pass.tap(backend, "Kcur", at, &k, kv_width)?;
+    pass.tap(backend, "Vcur", at, &v, kv_width)?;
+    if let (Some(rope), Some(table)) = (&attention.rope, pass.ropes[layer]) {
+        backend.rope(&mut q, rope, table, attention.head_dim, pass.step)?;
+        backend.rope(&mut k, rope, table, attention.head_dim, pass.step)?;
+        pass.tap(backend, "Qcur", at, &q, q_width)?;
+        pass.tap(backend, "Kcur", at, &k, kv_width)?;
+    }
+    backend.store(pass.cache, layer, &k, &v, pass.step)?;
+    let sinks = weights.sinks.as_ref();
+    let seen = backend.attend(attention, sinks, &q, pass.cache, layer, pass.step)?;
+    pass.tap(backend, "kqv_out", at, &seen, q_width)?;
+    let out = matmul(backend, &weights.attn_out, &seen, pass.step)?;
+    pass.tap(backend, "attn_out", at, &out, architecture.n_embd)?;
+    Ok(out)
+}
+
+/// The feed-forward network with its norm.
+pub fn feed_forward<B: Backend>(
+    backend: &mut B,
+    pass: &mut Pass<'_, B>,
+    layer: usize,
+    rows: &B::Rows,
+) -> Result<B::Rows> {
+    let (architecture, at) = (pass.architecture, Some(layer));
+    let weights = &pass.weights.layers[layer];
+    let normed = backend.norm(architecture.norm, &weights.ffn_norm, rows)?;
+    pass.tap(backend, "ffn_norm", at, &normed, architecture.n_embd)?;
+    let network = &weights.feed_forward;
+    let out = match (architecture.layers[layer].feed_forward.experts, &network.router) {
+        (Some(experts), Some(router)) => {
+            feed_experts(backend, pass, layer, experts, router, &normed)?
+        }
+        _ => feed_dense(backend, pass, layer, &normed)?,
+    };
+    pass.tap(backend, "ffn_out", at, &out, architecture.n_embd)?;
+    Ok(out)
+}
+
+fn feed_dense<B: Backend>(
+    backend: &mut B,
+    pass: &mut Pass<'_, B>,
+    layer: usize,
+    rows: &B::Rows,
+) -> Result<B::Rows> {
+    let at = Some(layer);
+    let ffn = &pass.architecture.layers[layer].feed_forward;
+    let network = &pass.weights.layers[layer].feed_forward;
+    let up = matmul(backend, &network.up, rows, pass.step)?;
+    let (gate, up) = match (ffn.gate, &network.gate) {
+        (Gate::Fused, _) => {
+            let gate = backend.slice(&up, 0, ffn.n_ff)?;
+            (Some(gate), backend.slice(&up, ffn.n_ff, ffn.n_ff)?)
+        }
+        (_, Some(linear)) => (Some(matmul(backend, linear, rows, pass.step)?), up),
+        (_, None) => (None, up),
+    };
+    pass.tap(backend, "ffn_up", at, &up, ffn.n_ff)?;
+    if let Some(gate) = &gate {
+        pass.tap(backend, "ffn_gate", at, gate, ffn.n_ff)?;
+    }
+    let active = backend.activate(ffn.activation, gate.as_ref(), &up)?;
+    pass.tap(backend, "ffn_act", at, &active, ffn.n_ff)?;
+    matmul(backend, &network.down, &active, pass.step)
+}
+
+fn feed_experts<B: Backend>(
+    backend: &mut B,
+    pass: &mut Pass<'_, B>,
+    layer: usize,
+    experts: Experts,
+    router: &Linear<B::Weight>,
+    rows: &B::Rows,
+) -> Result<B::Rows> {
+    let at = Some(layer);
+    let ffn = &pass.architecture.layers[layer].feed_forward;
+    let network = &pass.weights.layers[layer].feed_forward;
+    let step = pass.step;
+    let scores = matmul(backend, router, rows, step)?;
+    pass.tap(backend, "ffn_moe_logits", at, &scores, experts.count)?;
+    let routing = backend.route(&scores, experts.used)?;
+    tap_routing(backend, pass, layer, experts.used, &routing)?;
+    let multiply = |backend: &mut B, linear: &Linear<B::Weight>, rows: &B::Rows, source| {
+        let bias = linear.bias.as_ref();
+        backend.expert_matmul(&linear.weight, bias, rows, source, &routing, step)
+    };
+    let up = multiply(backend, &network.up, rows, Source::Row)?;
+    let (gate, up) = match (ffn.gate, &network.gate) {
+        (Gate::Fused, _) => {
+            let gate = backend.slice(&up, 0, ffn.n_ff)?;
+            (Some(gate), backend.slice(&up, ffn.n_ff, ffn.n_ff)?)
+        }
+        (_, Some(linear)) => (Some(multiply(backend, linear, rows, Source::Row)?), up),
+        (_, None) => (None, up),
+    };
+    pass.tap(backend, "ffn_moe_up", at, &up, ffn.n_ff)?;
+    if let Some(gate) = &gate {
+        pass.tap(backend, "ffn_moe_gate", at, gate, ffn.n_ff)?;
+    }
+    let active = backend.activate(ffn.activation, gate.as_ref(), &up)?;
+    pass.tap(backend, "ffn_moe_act", at, &active, ffn.n_ff)?;
+    let down = multiply(backend, &network.down, &active, Source::Slot)?;
+    pass.tap(backend, "ffn_moe_down", at, &down, pass.architecture.n_embd)?;
+    let out = backend.mix(&down, &routing)?;
+    pass.tap(backend, "ffn_moe_out", at, &out, pass.architecture.n_embd)?;
+    Ok(out)
+}
+
+fn tap_routing<B: Backend>(
+    backend: &mut B,
+    pass: &mut Pass<'_, B>,
+    layer: usize,
+    used: usize,
+    routing: &B::Routing,
+) -> Result<()> {
+    let [ids, shares] =
+        ["ffn_moe_topk", "ffn_moe_weights"].map(|name| Tap { name, layer: Some(layer) });
+    if pass.taps.active() && (pass.taps.wants(ids) || pass.taps.wants(shares)) {
+        let (experts, weights) = backend.read_routing(routing)?;
+        if pass.taps.wants(ids) {
+            let values = experts.iter().map(|id| *id as f32).collect();
+            pass.taps.take(ids, used, values);
+        }
+        if pass.taps.wants(shares) {
+            pass.taps.take(shares, used, weights);
+        }
+    }
+    Ok(())
+}
+
+/// The last norm and the logits.
+pub fn head<B: Backend>(
+    backend: &mut B,
+    pass: &mut Pass<'_, B>,
+    rows: &B::Rows,
+) -> Result<B::Rows> {
+    let (architecture, weights) = (pass.architecture, pass.weights);
+    let normed = backend.norm(architecture.norm, &weights.output_norm, rows)?;
+    pass.tap(backend, "result_norm", None, &normed, architecture.n_embd)?;
+    let logits = match &weights.output {
+        Some(output) => matmul(backend, output, &normed, pass.step)?,
+        None => backend.matmul(&weights.token_embd, None, &normed, pass.step)?,
+    };
+    pass.tap(backend, "result_output", None, &logits, architecture.n_vocab)?;
+    Ok(logits)
+}

@@ -1,0 +1,347 @@
+//! The CPU backend: the truth that can be read. The bits of a row depend on the model and the row's
+//! own past; never on threads, on the rows beside it, or on how a prompt was cut.
+
+mod attend;
+mod cache;
+pub mod math;
+mod ops;
+mod rows;
+mod weight;
+
+pub use cache::Cache;
+pub use rows::{Rows, Scratch};
+pub use weight::Weight;
+
+use super::{Backend, Source};
+use crate::adapters::weights::NormWeights;
+use crate::adapters::{Activation, Attention, Norm, Role, Rope};
+use crate::batch::{Batch, Row};
+use crate::error::{Error, Result};
+use crate::kv::CachePlan;
+use crate::loader::Gguf;
+use attend::Place;
+use std::sync::Arc;
+
+/// A weight: a matrix where it lies in its file, or a vector decoded once.
+#[derive(Debug, Clone)]
+pub enum Tensor {
+    /// Decoded row by row.
+    Matrix(Weight),
+    /// Decoded.
+    Vector(Vec<f32>),
+}
+
+/// A batch with the angles of its rows.
+#[derive(Debug)]
+pub struct Step {
+    rows: Vec<Row>,
+    wanted: Vec<u32>,
+    /// For each rotation, cosines and sines of all rows.
+    angles: Vec<Angles>,
+}
+
+#[derive(Debug)]
+struct Angles {
+    pairs: usize,
+    cos: Vec<f32>,
+    sin: Vec<f32>,
+}
+
+/// Which experts see which row.
+#[derive(Debug)]
+pub struct Routing {
+    used: usize,
+    ids: Vec<u32>,
+    shares: Vec<f32>,
+}
+
+/// The backend.
+#[derive(Debug, Default)]
+pub struct Cpu {
+    scratch: Scratch,
+}
+
+impl Cpu {
+    /// A backend whose buffers are full of NaN until they are written.
+    pub fn poisoned() -> Cpu {
+        Cpu { scratch: Scratch::poisoned() }
+    }
+
+    /// New rows, each made from the row at the same place of `rows`.
+    fn each(&self, rows: &Rows, width: usize, make: impl Fn(&[f32], &mut [f32])) -> Rows {
+        let mut out = self.scratch.rows(rows.count(), width);
+        let pairs = rows.chunks_exact(rows.width()).zip(out.chunks_exact_mut(width));
+        pairs.for_each(|(row, out)| make(row, out));
+        out
+    }
+}
+
+impl Tensor {
+    fn matrix(&self) -> Result<&Weight> {
+        match self {
+            Tensor::Matrix(weight) => Ok(weight),
+            Tensor::Vector(_) => Err(Error::Usage("a vector where a matrix is needed".into())),
+        }
+    }
+
+    fn vector(&self) -> Result<&[f32]> {
+        match self {
+            Tensor::Vector(values) => Ok(values),
+            Tensor::Matrix(_) => Err(Error::Usage("a matrix where a vector is needed".into())),
+        }
+    }
+}
+
+impl Backend for Cpu {
+    type Weight = Tensor;
+    type Rows = Rows;
+    type Step = Step;
+    type Cache = Cache;
+    type Routing = Routing;
+
+    fn name(&self) -> String {
+        "cpu".into()
+    }
+
+    fn upload(&mut self, file: &Arc<Gguf>, position: usize, role: Role) -> Result<Tensor> {
+        let weight = Weight::new(file, position)?;
+        Ok(match role {
+            Role::Vector | Role::ExpertBias => Tensor::Vector(weight.all()),
+            _ => Tensor::Matrix(weight),
+        })
+    }
+
+    fn cache(&mut self, plan: &CachePlan) -> Result<Cache> {
+        Ok(Cache::new(plan))
+    }
+
+    fn step(&mut self, batch: &Batch, ropes: &[Rope]) -> Result<Step> {
+        let angles = ropes.iter().map(|rope| Angles::new(rope, &batch.rows)).collect();
+        Ok(Step { rows: batch.rows.clone(), wanted: batch.wanted(), angles })
+    }
+
+    fn save(&mut self, cache: &Cache, slot: usize, length: usize) -> Result<Vec<u8>> {
+        Ok(cache.save(slot, length))
+    }
+
+    fn restore(
+        &mut self,
+        cache: &mut Cache,
+        slot: usize,
+        length: usize,
+        saved: &[u8],
+    ) -> Result<()> {
+        cache.restore(slot, length, saved)
+    }
+
+    fn read(&mut self, rows: &Rows) -> Result<Vec<f32>> {
+        Ok(rows.to_vec())
+    }
+
+    fn write(&mut self, width: usize, values: &[f32]) -> Result<Rows> {
+        let mut rows = self.scratch.rows(values.len() / width, width);
+        rows.copy_from_slice(values);
+        Ok(rows)
+    }
+
+    fn read_routing(&mut self, routing: &Routing) -> Result<(Vec<u32>, Vec<f32>)> {
+        Ok((routing.ids.clone(), routing.shares.clone()))
+    }
+
+    fn embed(&mut self, table: &Tensor, step: &Step) -> Result<Rows> {
+        let table = table.matrix()?;
+        let mut out = self.scratch.rows(step.rows.len(), table.width);
+        for (row, out) in step.rows.iter().zip(out.chunks_exact_mut(table.width)) {
+            table.row(row.token as usize, out);
+        }
+        Ok(out)
+    }
+
+    fn add_positions(&mut self, rows: &mut Rows, table: &Tensor, step: &Step) -> Result<()> {
+        let table = table.matrix()?;
+        let mut position = vec![0.0; table.width];
+        for (row, out) in step.rows.iter().zip(rows.chunks_exact_mut(table.width)) {
+            table.row(row.position as usize, &mut position);
+            ops::add(out, &position);
+        }
+        Ok(())
+    }
+
+    fn norm(&mut self, norm: Norm, weights: &NormWeights<Tensor>, rows: &Rows) -> Result<Rows> {
+        let weight = weights.weight.vector()?;
+        let bias = weights.bias.as_ref().map(Tensor::vector).transpose()?;
+        Ok(self.each(rows, rows.width(), |row, out| ops::norm(norm, weight, bias, row, out)))
+    }
+
+    fn matmul(
+        &mut self,
+        weight: &Tensor,
+        bias: Option<&Tensor>,
+        rows: &Rows,
+        _: &Step,
+    ) -> Result<Rows> {
+        let weight = weight.matrix()?;
+        let bias = bias.map(Tensor::vector).transpose()?;
+        let mut out = self.scratch.rows(rows.count(), weight.rows);
+        let mut decoded = vec![0.0; weight.width];
+        for output in 0..weight.rows {
+            weight.row(output, &mut decoded);
+            let pairs = rows.chunks_exact(rows.width()).zip(out.chunks_exact_mut(weight.rows));
+            pairs.for_each(|(row, out)| out[output] = attend::dot(&decoded, row));
+        }
+        if let Some(bias) = bias {
+            out.chunks_exact_mut(weight.rows).for_each(|row| ops::add(row, bias));
+        }
+        Ok(out)
+    }
+
+    fn slice(&mut self, rows: &Rows, start: usize, width: usize) -> Result<Rows> {
+        let copy = |row: &[f32], out: &mut [f32]| out.copy_from_slice(&row[start..start + width]);
+        Ok(self.each(rows, width, copy))
+    }
+
+    fn rope(
+        &mut self,
+        rows: &mut Rows,
+        rope: &Rope,
+        table: usize,
+        head_dim: usize,
+        step: &Step,
+    ) -> Result<()> {
+        let width = rows.width();
+        let angles = &step.angles[table];
+        for (index, row) in rows.chunks_exact_mut(width).enumerate() {
+            let (cos, sin) = angles.of(index);
+            row.chunks_exact_mut(head_dim).for_each(|head| ops::rope(rope, head, cos, sin));
+        }
+        Ok(())
+    }
+
+    fn store(
+        &mut self,
+        cache: &mut Cache,
+        layer: usize,
+        keys: &Rows,
+        values: &Rows,
+        step: &Step,
+    ) -> Result<()> {
+        let width = keys.width();
+        let pairs = keys.chunks_exact(width).zip(values.chunks_exact(width));
+        for (row, (key, value)) in step.rows.iter().zip(pairs) {
+            cache.layers[layer].put(row.slot as usize, row.position as usize, key, value);
+        }
+        Ok(())
+    }
+
+    fn attend(
+        &mut self,
+        attention: &Attention,
+        sinks: Option<&Tensor>,
+        queries: &Rows,
+        cache: &Cache,
+        layer: usize,
+        step: &Step,
+    ) -> Result<Rows> {
+        let sinks = sinks.map(Tensor::vector).transpose()?;
+        let (cache, width) = (&cache.layers[layer], attention.q_width());
+        let mut out = self.scratch.rows(queries.count(), width);
+        let pairs = queries.chunks_exact(width).zip(out.chunks_exact_mut(width));
+        let group = width / attention.kv_heads;
+        for (row, (queries, out)) in step.rows.iter().zip(pairs) {
+            let place = Place { slot: row.slot as usize, position: row.position as usize };
+            for (kv_head, out) in out.chunks_exact_mut(group).enumerate() {
+                attend::attend(attention, sinks, cache, place, kv_head, queries, out);
+            }
+        }
+        Ok(out)
+    }
+
+    fn activate(&mut self, how: Activation, gate: Option<&Rows>, up: &Rows) -> Result<Rows> {
+        let mut out = self.scratch.rows(up.count(), up.width());
+        ops::activate(how, gate, up, &mut out);
+        Ok(out)
+    }
+
+    fn route(&mut self, scores: &Rows, used: usize) -> Result<Routing> {
+        let count = scores.count() * used;
+        let mut routing = Routing { used, ids: vec![0; count], shares: vec![0.0; count] };
+        let picked = routing.ids.chunks_exact_mut(used).zip(routing.shares.chunks_exact_mut(used));
+        for (row, (ids, shares)) in scores.chunks_exact(scores.width()).zip(picked) {
+            ops::route(row, used, ids, shares);
+        }
+        Ok(routing)
+    }
+
+    fn expert_matmul(
+        &mut self,
+        weight: &Tensor,
+        bias: Option<&Tensor>,
+        rows: &Rows,
+        source: Source,
+        routing: &Routing,
+        _: &Step,
+    ) -> Result<Rows> {
+        let weight = weight.matrix()?;
+        let bias = bias.map(Tensor::vector).transpose()?;
+        let (width, outputs) = (rows.width(), weight.rows_per_expert);
+        let mut out = self.scratch.rows(routing.ids.len(), outputs);
+        let mut decoded = vec![0.0; width];
+        for (slot, (expert, out)) in
+            routing.ids.iter().zip(out.chunks_exact_mut(outputs)).enumerate()
+        {
+            let at = if source == Source::Row { slot / routing.used } else { slot };
+            let (row, expert) = (&rows[at * width..(at + 1) * width], *expert as usize);
+            for (output, out) in out.iter_mut().enumerate() {
+                weight.row(expert * outputs + output, &mut decoded);
+                *out = attend::dot(&decoded, row);
+            }
+            if let Some(bias) = bias {
+                ops::add(out, &bias[expert * outputs..(expert + 1) * outputs]);
+            }
+        }
+        Ok(out)
+    }
+
+    fn mix(&mut self, rows: &Rows, routing: &Routing) -> Result<Rows> {
+        let (used, width) = (routing.used, rows.width());
+        let mut out = self.scratch.rows(rows.count() / used, width);
+        for (index, out) in out.chunks_exact_mut(width).enumerate() {
+            let slots = index * used..(index + 1) * used;
+            let rows = &rows[slots.start * width..slots.end * width];
+            ops::mix(rows, &routing.ids[slots.clone()], &routing.shares[slots], out);
+        }
+        Ok(out)
+    }
+
+    fn add(&mut self, rows: &mut Rows, others: &Rows) -> Result<()> {
+        ops::add(rows, others);
+        Ok(())
+    }
+
+    fn wanted(&mut self, rows: Rows, step: &Step) -> Result<Rows> {
+        let width = rows.width();
+        let mut out = self.scratch.rows(step.wanted.len(), width);
+        for (index, out) in step.wanted.iter().zip(out.chunks_exact_mut(width)) {
+            let at = *index as usize * width;
+            out.copy_from_slice(&rows[at..at + width]);
+        }
+        Ok(out)
+    }
+}
+
+impl Angles {
+    fn new(rope: &Rope, rows: &[Row]) -> Angles {
+        let pairs = rope.pairs();
+        let (mut cos, mut sin) = (vec![0.0; pairs * rows.len()], vec![0.0; pairs * rows.len()]);
+        let both = cos.chunks_exact_mut(pairs).zip(sin.chunks_exact_mut(pairs));
+        for (row, (cos, sin)) in rows.iter().zip(both) {
+            rope.turn(row.position, row.total, cos, sin);
+        }
+        Angles { pairs, cos, sin }
+    }
+
+    fn of(&self, row: usize) -> (&[f32], &[f32]) {
+        let range = row * self.pairs..(row + 1) * self.pairs;
+        (&self.cos[range.clone()], &self.sin[range])
+    }
+}

@@ -1,0 +1,64 @@
+//! A tensor in its file, decoded row by row when it is needed.
+
+use crate::error::{Class, Error, Result};
+use crate::loader::Gguf;
+use crate::quant::{Decode, Format};
+use std::sync::Arc;
+
+/// A tensor, left where it is.
+#[derive(Debug, Clone)]
+pub struct Weight {
+    file: Arc<Gguf>,
+    position: usize,
+    decode: Decode,
+    /// Elements of a row.
+    pub width: usize,
+    /// Rows, over all further dimensions.
+    pub rows: usize,
+    /// Rows of one expert; all of them where there are no experts.
+    pub rows_per_expert: usize,
+}
+
+impl Weight {
+    /// The tensor at `position` of the file.
+    pub fn new(file: &Arc<Gguf>, position: usize) -> Result<Weight> {
+        let info = &file.tensors()[position];
+        let decode = info.format.decode().ok_or_else(|| {
+            let detail = format!("{} cannot be decoded", info.format.name);
+            Error::refused(Class::BadTensorType, info.place(), detail)
+        })?;
+        let dim = |at: usize| info.shape.get(at).copied().unwrap_or(1) as usize;
+        let width = dim(0);
+        let rows = info.elements() as usize / width;
+        Ok(Weight { file: file.clone(), position, decode, width, rows, rows_per_expert: dim(1) })
+    }
+
+    /// The format of its elements.
+    pub fn format(&self) -> &'static Format {
+        self.file.tensors()[self.position].format
+    }
+
+    /// Its bytes.
+    pub fn data(&self) -> &[u8] {
+        self.file.view(&self.file.tensors()[self.position]).data
+    }
+
+    /// Bytes of one row.
+    pub fn row_bytes(&self) -> usize {
+        let format = self.format();
+        self.width / format.block_len * format.block_bytes
+    }
+
+    /// Decodes one row.
+    pub fn row(&self, row: usize, out: &mut [f32]) {
+        let bytes = self.row_bytes();
+        (self.decode)(&self.data()[row * bytes..(row + 1) * bytes], out);
+    }
+
+    /// Decodes all of it; for vectors.
+    pub fn all(&self) -> Vec<f32> {
+        let mut out = vec![0.0; self.width * self.rows];
+        (self.decode)(self.data(), &mut out);
+        out
+    }
+}
