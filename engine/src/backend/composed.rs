@@ -14,12 +14,11 @@ impl<B: Backend> Pass<'_, B> {
         name: &'static str,
         layer: Option<usize>,
         rows: &B::Rows,
-        width: usize,
     ) -> Result<()> {
         let tap = Tap { name, layer };
         if self.taps.active() && self.taps.wants(tap) {
             let values = backend.read(rows)?;
-            self.taps.take(tap, width, values);
+            self.taps.take(tap, backend.width(rows), values);
         }
         Ok(())
     }
@@ -36,12 +35,12 @@ fn matmul<B: Backend>(
 
 /// From ids to logits.
 pub fn pass<B: Backend>(backend: &mut B, pass: &mut Pass<'_, B>) -> Result<B::Rows> {
-    let (weights, width) = (pass.weights, pass.architecture.n_embd);
+    let weights = pass.weights;
     let mut rows = backend.embed(&weights.token_embd, pass.step)?;
     if let Some(table) = &weights.position_embd {
         backend.add_positions(&mut rows, table, pass.step)?;
     }
-    pass.tap(backend, "inp_embd", None, &rows, width)?;
+    pass.tap(backend, "inp_embd", None, &rows)?;
     for layer in 0..pass.architecture.layers.len() {
         rows = backend.layer(pass, layer, rows)?;
     }
@@ -55,7 +54,6 @@ pub fn layer<B: Backend>(
     layer: usize,
     rows: B::Rows,
 ) -> Result<B::Rows> {
-    let width = pass.architecture.n_embd;
     let mut added = backend.attention(pass, layer, &rows)?;
     let mut rows = rows;
     if layer + 1 == pass.architecture.layers.len() {
@@ -63,10 +61,10 @@ pub fn layer<B: Backend>(
         added = backend.wanted(added, pass.step)?;
     }
     backend.add(&mut rows, &added)?;
-    pass.tap(backend, "ffn_inp", Some(layer), &rows, width)?;
+    pass.tap(backend, "ffn_inp", Some(layer), &rows)?;
     let added = backend.feed_forward(pass, layer, &rows)?;
     backend.add(&mut rows, &added)?;
-    pass.tap(backend, "l_out", Some(layer), &rows, width)?;
+    pass.tap(backend, "l_out", Some(layer), &rows)?;
     Ok(rows)
 }
 
@@ -82,7 +80,7 @@ pub fn attention<B: Backend>(
     let weights = &pass.weights.layers[layer];
     let (q_width, kv_width) = (attention.q_width(), attention.kv_width());
     let normed = backend.norm(architecture.norm, &weights.attn_norm, rows)?;
-    pass.tap(backend, "attn_norm", at, &normed, architecture.n_embd)?;
+    pass.tap(backend, "attn_norm", at, &normed)?;
     let (mut q, mut k, v) = match &weights.qkv {
         Qkv::Split { q, k, v } => (
             matmul(backend, q, &normed, pass.step)?,
@@ -98,21 +96,21 @@ pub fn attention<B: Backend>(
             )
         }
     };
-    pass.tap(backend, "Qcur", at, &q, q_width)?;
-    pass.tap(backend, "Kcur", at, &k, kv_width)?;
-    pass.tap(backend, "Vcur", at, &v, kv_width)?;
+    pass.tap(backend, "Qcur", at, &q)?;
+    pass.tap(backend, "Kcur", at, &k)?;
+    pass.tap(backend, "Vcur", at, &v)?;
     if let (Some(rope), Some(table)) = (&attention.rope, pass.ropes[layer]) {
         backend.rope(&mut q, rope, table, attention.head_dim, pass.step)?;
         backend.rope(&mut k, rope, table, attention.head_dim, pass.step)?;
-        pass.tap(backend, "Qcur", at, &q, q_width)?;
-        pass.tap(backend, "Kcur", at, &k, kv_width)?;
+        pass.tap(backend, "Qcur", at, &q)?;
+        pass.tap(backend, "Kcur", at, &k)?;
     }
     backend.store(pass.cache, layer, &k, &v, pass.step)?;
-    let sinks = weights.sinks.as_ref();
+    let sinks = weights.sinks.as_ref().filter(|_| attention.sinks);
     let seen = backend.attend(attention, sinks, &q, pass.cache, layer, pass.step)?;
-    pass.tap(backend, "kqv_out", at, &seen, q_width)?;
+    pass.tap(backend, "kqv_out", at, &seen)?;
     let out = matmul(backend, &weights.attn_out, &seen, pass.step)?;
-    pass.tap(backend, "attn_out", at, &out, architecture.n_embd)?;
+    pass.tap(backend, "attn_out", at, &out)?;
     Ok(out)
 }
 
@@ -126,7 +124,7 @@ pub fn feed_forward<B: Backend>(
     let (architecture, at) = (pass.architecture, Some(layer));
     let weights = &pass.weights.layers[layer];
     let normed = backend.norm(architecture.norm, &weights.ffn_norm, rows)?;
-    pass.tap(backend, "ffn_norm", at, &normed, architecture.n_embd)?;
+    pass.tap(backend, "ffn_norm", at, &normed)?;
     let network = &weights.feed_forward;
     let out = match (architecture.layers[layer].feed_forward.experts, &network.router) {
         (Some(experts), Some(router)) => {
@@ -134,7 +132,7 @@ pub fn feed_forward<B: Backend>(
         }
         _ => feed_dense(backend, pass, layer, &normed)?,
     };
-    pass.tap(backend, "ffn_out", at, &out, architecture.n_embd)?;
+    pass.tap(backend, "ffn_out", at, &out)?;
     Ok(out)
 }
 
@@ -156,12 +154,12 @@ fn feed_dense<B: Backend>(
         (_, Some(linear)) => (Some(matmul(backend, linear, rows, pass.step)?), up),
         (_, None) => (None, up),
     };
-    pass.tap(backend, "ffn_up", at, &up, ffn.n_ff)?;
+    pass.tap(backend, "ffn_up", at, &up)?;
     if let Some(gate) = &gate {
-        pass.tap(backend, "ffn_gate", at, gate, ffn.n_ff)?;
+        pass.tap(backend, "ffn_gate", at, gate)?;
     }
     let active = backend.activate(ffn.activation, gate.as_ref(), &up)?;
-    pass.tap(backend, "ffn_act", at, &active, ffn.n_ff)?;
+    pass.tap(backend, "ffn_act", at, &active)?;
     matmul(backend, &network.down, &active, pass.step)
 }
 
@@ -178,7 +176,7 @@ fn feed_experts<B: Backend>(
     let network = &pass.weights.layers[layer].feed_forward;
     let step = pass.step;
     let scores = matmul(backend, router, rows, step)?;
-    pass.tap(backend, "ffn_moe_logits", at, &scores, experts.count)?;
+    pass.tap(backend, "ffn_moe_logits", at, &scores)?;
     let routing = backend.route(&scores, experts.used)?;
     tap_routing(backend, pass, layer, experts.used, &routing)?;
     let multiply = |backend: &mut B, linear: &Linear<B::Weight>, rows: &B::Rows, source| {
@@ -194,16 +192,16 @@ fn feed_experts<B: Backend>(
         (_, Some(linear)) => (Some(multiply(backend, linear, rows, Source::Row)?), up),
         (_, None) => (None, up),
     };
-    pass.tap(backend, "ffn_moe_up", at, &up, ffn.n_ff)?;
+    pass.tap(backend, "ffn_moe_up", at, &up)?;
     if let Some(gate) = &gate {
-        pass.tap(backend, "ffn_moe_gate", at, gate, ffn.n_ff)?;
+        pass.tap(backend, "ffn_moe_gate", at, gate)?;
     }
     let active = backend.activate(ffn.activation, gate.as_ref(), &up)?;
-    pass.tap(backend, "ffn_moe_act", at, &active, ffn.n_ff)?;
+    pass.tap(backend, "ffn_moe_act", at, &active)?;
     let down = multiply(backend, &network.down, &active, Source::Slot)?;
-    pass.tap(backend, "ffn_moe_down", at, &down, pass.architecture.n_embd)?;
+    pass.tap(backend, "ffn_moe_down", at, &down)?;
     let out = backend.mix(&down, &routing)?;
-    pass.tap(backend, "ffn_moe_out", at, &out, pass.architecture.n_embd)?;
+    pass.tap(backend, "ffn_moe_out", at, &out)?;
     Ok(out)
 }
 
@@ -237,11 +235,11 @@ pub fn head<B: Backend>(
 ) -> Result<B::Rows> {
     let (architecture, weights) = (pass.architecture, pass.weights);
     let normed = backend.norm(architecture.norm, &weights.output_norm, rows)?;
-    pass.tap(backend, "result_norm", None, &normed, architecture.n_embd)?;
+    pass.tap(backend, "result_norm", None, &normed)?;
     let logits = match &weights.output {
         Some(output) => matmul(backend, output, &normed, pass.step)?,
         None => backend.matmul(&weights.token_embd, None, &normed, pass.step)?,
     };
-    pass.tap(backend, "result_output", None, &logits, architecture.n_vocab)?;
+    pass.tap(backend, "result_output", None, &logits)?;
     Ok(logits)
 }

@@ -82,6 +82,9 @@ pub trait Backend: Sized {
         saved: &[u8],
     ) -> Result<()>;
 
+    /// Elements of each row.
+    fn width(&self, rows: &Self::Rows) -> usize;
+
     /// Copies rows to the host.
     fn read(&mut self, rows: &Self::Rows) -> Result<Vec<f32>>;
 

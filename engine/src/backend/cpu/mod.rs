@@ -134,6 +134,10 @@ impl Backend for Cpu {
         cache.restore(slot, length, saved)
     }
 
+    fn width(&self, rows: &Rows) -> usize {
+        rows.width()
+    }
+
     fn read(&mut self, rows: &Rows) -> Result<Vec<f32>> {
         Ok(rows.to_vec())
     }
