@@ -2,6 +2,7 @@
 
 mod bench_smoke;
 mod chat;
+mod cpu;
 mod formats;
 mod gates;
 pub mod gguf;
@@ -23,6 +24,7 @@ pub fn all() -> Vec<Case> {
     let mut cases = Vec::new();
     cases.extend(bench_smoke::cases());
     cases.extend(chat::cases());
+    cases.extend(cpu::cases());
     cases.extend(formats::cases());
     cases.extend(gates::cases());
     cases.extend(gguf::cases());

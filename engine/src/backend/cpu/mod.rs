@@ -3,8 +3,11 @@
 
 mod attend;
 mod cache;
+pub mod level;
 pub mod math;
+pub mod matmul;
 mod ops;
+pub mod pool;
 mod rows;
 mod weight;
 

@@ -1,0 +1,44 @@
+//! The inner loops, one file an instruction set, all following the one order of sums in `tree`.
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod scalar;
+
+use super::super::level::Level;
+use super::tree::Lanes;
+
+/// Matrix rows that a tile covers.
+pub(super) const TILE: usize = 4;
+/// Matrix rows that are decoded together.
+pub(super) const PANEL: usize = 16;
+/// Activation rows that a tile covers at most.
+pub(super) const MOST_X: usize = 3;
+
+/// Adds the products of 4 matrix rows and some activation rows to their sums. `w` holds the matrix
+/// rows one after the other, each as long as every row of `x`; the sum of activation row i and
+/// matrix row r is `sums[16·i + r]`.
+pub(super) type Tile = fn(w: &[Lanes], x: &[&[Lanes]], sums: &mut [Lanes]);
+
+/// What an instruction set offers.
+#[derive(Clone, Copy)]
+pub(super) struct Kernels {
+    /// For 1, 2 and 3 rows of activations.
+    pub(super) tiles: [Tile; MOST_X],
+    /// `fold` of sixteen sums.
+    pub(super) fold: fn(&[Lanes; PANEL]) -> [f32; PANEL],
+}
+
+/// The kernels of a level; the caller has asked whether this machine can run it.
+pub(super) fn of(level: Level) -> Kernels {
+    match level {
+        Level::Scalar => scalar::KERNELS,
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx2 => avx2::KERNELS,
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx512 => avx512::KERNELS,
+        #[cfg(not(target_arch = "x86_64"))]
+        _ => scalar::KERNELS,
+    }
+}

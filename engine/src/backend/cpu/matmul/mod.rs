@@ -1,0 +1,167 @@
+//! Products of a matrix in any block format with rows of activations. Knows blocks, rows and the
+//! order of sums; no layer and no model.
+//!
+//! The contract: an output is a function of its matrix row and its activation row and of nothing
+//! else. Neither the number of rows, nor threads, nor the instructions of the machine, nor how the
+//! work is cut shows in a single bit of it. So the order in which a sum is built is part of what a
+//! kernel computes; it is written down once, in `tree`, and every kernel follows it.
+
+mod exact;
+mod groups;
+mod kernels;
+mod output;
+mod packed;
+mod tree;
+
+use super::pool::Pool;
+use crate::quant::Format;
+use groups::Groups;
+use output::Output;
+use thiserror::Error;
+
+/// How activations enter a product.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Precision {
+    /// As they are. The result has the same bits as with the matrix decoded to F32.
+    #[default]
+    Exact,
+    /// Rounded to 8 bits with a scale for every 32, wherever the matrix has blocks of codes.
+    Fast,
+}
+
+/// Why a product cannot be formed.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[allow(missing_docs)] // the messages say it
+pub enum Misfit {
+    #[error("no arithmetic for {0} matrices")]
+    Format(&'static str),
+    #[error("{format} has blocks of {block_len}, a row has {cols}")]
+    Row { format: &'static str, block_len: usize, cols: usize },
+    #[error("{n_matrices} × {rows} × {cols} of {format} are {want} bytes, not {got}")]
+    Bytes {
+        format: &'static str,
+        n_matrices: usize,
+        rows: usize,
+        cols: usize,
+        want: usize,
+        got: usize,
+    },
+    #[error("{what} has {got} numbers, {want} are needed")]
+    Length { what: &'static str, want: usize, got: usize },
+    #[error("matrix {matrix} of {n_matrices}")]
+    Matrix { matrix: usize, n_matrices: usize },
+    #[error("activation row {row} of {n_rows}")]
+    Activation { row: usize, n_rows: usize },
+}
+
+/// One matrix, or several of one shape, where they lie: `[n_matrices, rows, cols]` in blocks
+/// along the columns, as a GGUF file stores them. Nothing is copied.
+#[derive(Debug, Clone, Copy)]
+pub struct Matrices<'m> {
+    format: &'static Format,
+    n_matrices: usize,
+    rows: usize,
+    cols: usize,
+    bytes: &'m [u8],
+}
+
+impl<'m> Matrices<'m> {
+    /// `rows` is the number of outputs, `cols` of inputs.
+    pub fn new(
+        format: &'static Format,
+        n_matrices: usize,
+        rows: usize,
+        cols: usize,
+        bytes: &'m [u8],
+    ) -> Result<Self, Misfit> {
+        if format.scalar.is_none() {
+            return Err(Misfit::Format(format.name));
+        }
+        if !cols.is_multiple_of(format.block_len) {
+            return Err(Misfit::Row { format: format.name, block_len: format.block_len, cols });
+        }
+        let row_bytes = (cols / format.block_len).saturating_mul(format.block_bytes);
+        let want = n_matrices.saturating_mul(rows).saturating_mul(row_bytes);
+        if want != bytes.len() {
+            let (format, got) = (format.name, bytes.len());
+            return Err(Misfit::Bytes { format, n_matrices, rows, cols, want, got });
+        }
+        Ok(Matrices { format, n_matrices, rows, cols, bytes })
+    }
+
+    fn row_bytes(&self) -> usize {
+        self.cols / self.format.block_len * self.format.block_bytes
+    }
+
+    /// The blocks of one row.
+    fn row(&self, matrix: usize, row: usize) -> &'m [u8] {
+        &self.bytes[(matrix * self.rows + row) * self.row_bytes()..][..self.row_bytes()]
+    }
+}
+
+/// One wanted row of outputs: an activation row times a matrix.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pair {
+    /// Which row of the activations.
+    pub row: u32,
+    /// Which matrix.
+    pub matrix: u32,
+}
+
+/// `out[i] = W·x[i]`: x is `[n, cols]`, out is `[n, rows]`, w is a single matrix.
+pub fn matmul(
+    pool: &Pool,
+    precision: Precision,
+    w: &Matrices,
+    x: &[f32],
+    out: &mut [f32],
+) -> Result<(), Misfit> {
+    let n = x.len() / w.cols.max(1);
+    fits("x", n * w.cols, x.len())?;
+    fits("out", n * w.rows, out.len())?;
+    product(pool, precision, w, x, n, Groups::all(n), out)
+}
+
+/// `out[p] = W[pairs[p].matrix]·x[pairs[p].row]`: x is `[any, cols]`, out is
+/// `[pairs.len(), rows]`. Each matrix is read once, whatever the order of the pairs.
+pub fn matmul_pairs(
+    pool: &Pool,
+    precision: Precision,
+    w: &Matrices,
+    x: &[f32],
+    pairs: &[Pair],
+    out: &mut [f32],
+) -> Result<(), Misfit> {
+    let n = x.len() / w.cols.max(1);
+    fits("x", n * w.cols, x.len())?;
+    fits("out", pairs.len() * w.rows, out.len())?;
+    for pair in pairs {
+        if pair.row as usize >= n {
+            return Err(Misfit::Activation { row: pair.row as usize, n_rows: n });
+        }
+        if pair.matrix as usize >= w.n_matrices {
+            let (matrix, n_matrices) = (pair.matrix as usize, w.n_matrices);
+            return Err(Misfit::Matrix { matrix, n_matrices });
+        }
+    }
+    product(pool, precision, w, x, n, Groups::of(pairs, w.n_matrices), out)
+}
+
+fn product(
+    pool: &Pool,
+    _precision: Precision,
+    w: &Matrices,
+    x: &[f32],
+    n: usize,
+    groups: Groups,
+    out: &mut [f32],
+) -> Result<(), Misfit> {
+    if out.is_empty() {
+        return Ok(());
+    }
+    exact::product(pool, w, x, n, &groups, &Output::new(out))
+}
+
+fn fits(what: &'static str, want: usize, got: usize) -> Result<(), Misfit> {
+    if want == got { Ok(()) } else { Err(Misfit::Length { what, want, got }) }
+}

@@ -1,0 +1,30 @@
+//! The output buffer, written by many threads at places that do not overlap.
+
+use std::marker::PhantomData;
+
+/// A mutable slice that threads may write at different places at the same time.
+pub(super) struct Output<'o> {
+    start: *mut f32,
+    len: usize,
+    slice: PhantomData<&'o mut [f32]>,
+}
+
+// SAFETY: the slice is borrowed mutably for as long as this lives, and `write` demands that no two
+// threads write the same place.
+unsafe impl Sync for Output<'_> {}
+
+impl<'o> Output<'o> {
+    pub(super) fn new(out: &'o mut [f32]) -> Self {
+        Output { start: out.as_mut_ptr(), len: out.len(), slice: PhantomData }
+    }
+
+    /// Copies `values` to `at` and after it.
+    ///
+    /// # Safety
+    /// No other thread may write any of these places during the same dispatch.
+    pub(super) unsafe fn write(&self, at: usize, values: &[f32]) {
+        assert!(at <= self.len && values.len() <= self.len - at, "an output row out of bounds");
+        // SAFETY: in bounds by the line above; nobody else writes here, as the caller vouches.
+        unsafe { self.start.add(at).copy_from_nonoverlapping(values.as_ptr(), values.len()) };
+    }
+}

@@ -1,0 +1,32 @@
+//! The order of every sum. A product of two rows of K numbers is built in 16 lanes: lane l starts
+//! at zero and takes the products k = l, l + 16, l + 32, … in this order, each by one fused
+//! multiply-add. A row whose length is no multiple of 16 ends in zeros. Then the lanes fold as in
+//! [`fold`]. Kernels may share loads between rows and interleave rows, never change this.
+
+/// Lanes of a sum.
+pub(super) const LANES: usize = 16;
+
+/// Sixteen neighbouring numbers of a row, or the sixteen lanes of a sum.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[repr(C, align(64))]
+pub(super) struct Lanes(pub(super) [f32; LANES]);
+
+impl Lanes {
+    pub(super) const ZERO: Lanes = Lanes([0.0; LANES]);
+
+    /// The numbers inside a slice of lanes, in order.
+    pub(super) fn flat(lanes: &mut [Lanes]) -> &mut [f32] {
+        // SAFETY: `Lanes` is an array of 16 floats without padding: 64 bytes, aligned to 64.
+        unsafe { std::slice::from_raw_parts_mut(lanes.as_mut_ptr().cast(), lanes.len() * LANES) }
+    }
+}
+
+const _: () = assert!(size_of::<Lanes>() == LANES * size_of::<f32>());
+
+/// The sum of the lanes: halves onto each other, then neighbours, neighbours again, and the last
+/// two. In this order because it is the cheapest one in registers of four and eight.
+pub(super) fn fold(lanes: &Lanes) -> f32 {
+    let l: [f32; 8] = std::array::from_fn(|i| lanes.0[i] + lanes.0[i + 8]);
+    let (low, high) = ((l[0] + l[1]) + (l[2] + l[3]), (l[4] + l[5]) + (l[6] + l[7]));
+    low + high
+}
