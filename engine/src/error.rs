@@ -86,6 +86,31 @@ pub enum Error {
     /// The command line asks for something that does not exist or does not fit together.
     #[error("{0}")]
     Usage(String),
+    /// A parameter of a request is outside of what it can be.
+    #[error("{name} {value}: must be {range}")]
+    Parameter {
+        /// Its name, as a request spells it.
+        name: &'static str,
+        /// What it was.
+        value: String,
+        /// What it can be.
+        range: String,
+    },
+    /// The model computed a row of logits from which nothing can be chosen.
+    #[error(
+        "logits of position {position}: {count} of {n_vocab} are NaN or infinite, the first of \
+         token {first}"
+    )]
+    BadLogits {
+        /// Where the chosen token would have stood.
+        position: u64,
+        /// How many are not finite.
+        count: usize,
+        /// How many there are.
+        n_vocab: usize,
+        /// The lowest id of those.
+        first: usize,
+    },
 }
 
 impl Error {
@@ -114,8 +139,8 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             Error::Refused { .. } => 3,
-            Error::Usage(_) => 2,
-            Error::Io { .. } => 1,
+            Error::Usage(_) | Error::Parameter { .. } => 2,
+            Error::Io { .. } | Error::BadLogits { .. } => 1,
         }
     }
 

@@ -12,4 +12,5 @@ pub mod loader;
 pub mod model;
 pub mod profile;
 pub mod quant;
+pub mod sampler;
 pub mod tokenizer;

@@ -4,6 +4,7 @@
 
 mod memcpy;
 mod quant;
+mod sampler;
 mod timed;
 
 use harness::{Case, Failure};
@@ -45,7 +46,7 @@ const SMOKE_BYTES: usize = 1 << 20;
 
 /// Every benchmark there is.
 pub fn all() -> Vec<Bench> {
-    let areas = [memcpy::benches(), quant::benches()];
+    let areas = [memcpy::benches(), quant::benches(), sampler::benches()];
     areas.into_iter().flatten().collect()
 }
 

@@ -10,6 +10,7 @@ mod golden;
 mod hf_json;
 mod infrastructure;
 mod loader;
+mod sampler;
 mod selftest;
 mod text;
 mod tidy;
@@ -32,6 +33,7 @@ pub fn all() -> Vec<Case> {
     cases.extend(hf_json::cases());
     cases.extend(infrastructure::cases());
     cases.extend(loader::cases());
+    cases.extend(sampler::cases());
     cases.extend(selftest::cases());
     cases.extend(text::cases());
     cases.extend(tidy::cases());

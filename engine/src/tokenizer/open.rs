@@ -175,17 +175,17 @@ fn id_of(vocab: &Vocab, text: &str) -> Option<u32> {
     found.map(|(id, _)| id).find(structural).map(|id| id as u32)
 }
 
+/// Ids that end a turn: those that the file gives that job, and those whose text says so. A file
+/// that calls harmony's `<|end|>` the end of a turn is wrong: an answer would stop behind its first
+/// thought.
 fn stops(vocab: &Vocab, special: &[(&'static str, u32)]) -> Vec<u32> {
+    let ids = ends(vocab, TURN_ENDS);
+    let id_of = |text: &str| ids.iter().find(|(name, _)| *name == text).map(|(_, id)| *id);
+    let harmony = HARMONY_TURN_ENDS.iter().all(|text| id_of(text).is_some());
+    let goes_on = id_of(HARMONY_MESSAGE_END).filter(|_| harmony);
     let jobs = special.iter().filter(|(job, _)| matches!(*job, "eos" | "eot" | "eom"));
-    let mut stops: Vec<u32> = jobs.map(|(_, id)| *id).collect();
-    let ids: Vec<_> = ends(vocab, TURN_ENDS);
-    let is = |text: &str| ids.iter().any(|(name, _)| *name == text);
-    let harmony = HARMONY_TURN_ENDS.iter().all(|text| is(text));
-    for (text, id) in &ids {
-        if !(harmony && *text == HARMONY_MESSAGE_END) {
-            stops.push(*id);
-        }
-    }
+    let all = jobs.map(|(_, id)| *id).chain(ids.iter().map(|(_, id)| *id));
+    let mut stops: Vec<u32> = all.filter(|id| Some(*id) != goes_on).collect();
     stops.sort_unstable();
     stops.dedup();
     stops

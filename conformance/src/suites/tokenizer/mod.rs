@@ -11,6 +11,7 @@ mod special;
 mod streams;
 pub(crate) mod tiktoken;
 pub(crate) mod toys;
+mod turn_ends;
 
 use engine::tokenizer::Tokenizer;
 use harness::{Case, Failure};
@@ -25,6 +26,7 @@ pub(super) fn cases() -> Vec<Case> {
         scanners::cases(),
         special::cases(),
         streams::cases(),
+        turn_ends::cases(),
     ];
     areas.into_iter().flatten().collect()
 }

@@ -8,7 +8,7 @@ pub(crate) mod harmony_parse;
 pub(crate) mod harmony_render;
 mod vector_file;
 
-use crate::suites::{formats, gguf, loader};
+use crate::suites::{formats, gguf, loader, sampler};
 use crate::vector_tools;
 use harness::discover::{self, Found};
 use harness::vector::{self, CaseHead, Head};
@@ -55,7 +55,9 @@ pub const SUITES: &[Suite] = &[
     Suite::of::<harmony_render::Conversation>(), // harmony-render
     Suite::of::<formats::MxElement>(),           // mx-element
     Suite::of::<formats::Mxfp4Layout>(),         // mxfp4-layout
+    Suite::of::<sampler::PhiloxBlock>(),         // philox
     Suite::of::<loader::FileVector>(),           // safetensors-file
+    Suite::of::<sampler::SamplerStep>(),         // sampler
     Suite::of::<vector_file::VectorText>(),      // vector-file
 ];
 
