@@ -5,7 +5,7 @@
 use crate::{judge, suites};
 use harness::Failure;
 use std::ffi::{OsStr, OsString};
-use std::io::{BufWriter, stderr, stdout};
+use std::io::{BufWriter, Write, stderr, stdout};
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 
@@ -89,12 +89,30 @@ pub fn run_as<S: AsRef<OsStr>>(
     folder: &Path,
     arguments: impl IntoIterator<Item = S>,
 ) -> Result<Finished, Failure> {
-    let output = Command::new(std::env::current_exe()?)
+    feed(program, folder, arguments, b"")
+}
+
+/// The same with something on standard input.
+pub fn feed<S: AsRef<OsStr>>(
+    program: Program,
+    folder: &Path,
+    arguments: impl IntoIterator<Item = S>,
+    input: &[u8],
+) -> Result<Finished, Failure> {
+    let mut child = Command::new(std::env::current_exe()?)
         .arg(program.switch())
         .args(arguments)
         .current_dir(folder)
-        .stdin(Stdio::null())
-        .output()?;
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    // Small enough for the pipe, so that nobody waits for the other; a program that reads nothing
+    // has closed it.
+    if let Some(mut stdin) = child.stdin.take() {
+        let _ = stdin.write_all(input);
+    }
+    let output = child.wait_with_output()?;
     Ok(Finished {
         code: output.status.code(),
         out: String::from_utf8(output.stdout)?,

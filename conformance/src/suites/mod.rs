@@ -14,7 +14,7 @@ mod sampler;
 mod selftest;
 mod text;
 mod tidy;
-mod tokenizer;
+pub(crate) mod tokenizer;
 mod twins;
 pub mod vectors;
 

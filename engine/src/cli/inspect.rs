@@ -1,8 +1,10 @@
 //! `worker-orcd inspect`: what is in a model file.
 
+use super::load::TokenizerArgs;
 use super::{Output, human, json, tables};
 use crate::error::{Result, shown};
 use crate::loader::{Container, check};
+use crate::tokenizer::Found;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
@@ -40,6 +42,9 @@ pub(super) struct Inspect {
     /// Threads for --check [default: as many as the machine has]
     #[arg(long, value_name = "N")]
     threads: Option<NonZeroUsize>,
+
+    #[command(flatten)]
+    tokenizer: TokenizerArgs,
 }
 
 impl Inspect {
@@ -56,10 +61,13 @@ impl Inspect {
             }),
             false => None,
         };
+        let all = !self.metadata && !self.tensors;
+        let asked = (all || self.json) && self.has_tokenizer(&container);
+        let tokenizer = asked.then(|| self.tokenizer.of(&self.file, &container));
         if self.json {
-            return json::write(&container, output.out);
+            return json::write(&container, tokenizer.as_ref(), output.out);
         }
-        self.print_tables(&container, output)?;
+        self.print_tables(&container, tokenizer.as_ref(), output)?;
         if let Some(check::Scanned { tensors, bytes }) = scanned {
             let bytes = human::bytes(bytes);
             output.print(format!("checked: {tensors} tensors, {bytes}: every number is finite"))?;
@@ -67,10 +75,22 @@ impl Inspect {
         Ok(())
     }
 
-    fn print_tables(&self, container: &Container, output: &mut Output) -> Result<()> {
+    fn has_tokenizer(&self, container: &Container) -> bool {
+        self.tokenizer.tokenizer.is_some() || Found::is_there(&self.file, container)
+    }
+
+    fn print_tables(
+        &self,
+        container: &Container,
+        tokenizer: Option<&Result<Found>>,
+        output: &mut Output,
+    ) -> Result<()> {
         let all = !self.metadata && !self.tensors;
         if all {
-            output.print(tables::summary(container, &self.file))?;
+            output.print(tables::summary(container, &self.file, tokenizer))?;
+            if let Some(Err(error)) = tokenizer {
+                output.print(format!("tokenizer refused: {error}"))?;
+            }
             // A vocabulary alone has no tensors.
             if let Some(types) = tables::types(container) {
                 output.print(types)?;

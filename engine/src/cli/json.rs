@@ -3,16 +3,18 @@
 
 use super::out_failed;
 use super::rows::rows;
+use super::tokens::Described;
 use crate::error::Result;
 use crate::loader::Container;
 use crate::loader::gguf::{Array, Value};
+use crate::tokenizer::Found;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use std::io::Write;
 
 /// Part of the command's help.
 pub(super) const ABOUT: &str = "\
 JSON (one line, keys in file order):
-  {\"version\",\"alignment\",\"metadata\":{…},\"tensors\":[…]}
+  {\"version\",\"alignment\",\"metadata\":{…},\"tensors\":[…],\"tokenizer\":{…}}
   a tensor is {\"name\",\"type\",\"shape\",\"offset\",\"bytes\"}
   shape   as the file has it: GGUF fastest dimension first, safetensors slowest first
   offset  from the start of the data section (of its own part, in split models)
@@ -20,31 +22,41 @@ JSON (one line, keys in file order):
     {\"u64\":\"18446744073709551615\"}  {\"i64\":\"-9223372036854775808\"}  beyond ±2^53
     {\"f32\":\"0x7fc00000\"}  {\"f64\":\"0x7ff0000000000000\"}  NaN and infinities, as bits
     {\"bytes\":\"ff00\"}  strings that are not UTF-8, in hex
-  safetensors has neither version nor alignment: both are null";
+  safetensors has neither version nor alignment: both are null
+  the tokenizer is {\"backend\",\"pre\",\"n_vocab\",\"special\":{\"bos\":id,…},\"stops\":[id,…],
+    \"add_bos\",\"add_eos\",\"add_space_prefix\"}; {\"error\"} if it is refused; null without one";
 
 /// Integers up to here survive a reader that keeps every number as f64.
 const MAX_EXACT: u64 = 1 << 53;
 
 /// Writes the whole document and a newline.
-pub(super) fn write(container: &Container, mut out: &mut dyn Write) -> Result<()> {
-    let written = serde_json::to_writer(&mut out, &Document(container));
+pub(super) fn write(
+    container: &Container,
+    tokenizer: Option<&Result<Found>>,
+    mut out: &mut dyn Write,
+) -> Result<()> {
+    let written = serde_json::to_writer(&mut out, &Document { container, tokenizer });
     let written = written.map_err(std::io::Error::from).and_then(|()| out.write_all(b"\n"));
     written.map_err(out_failed)
 }
 
-struct Document<'a>(&'a Container);
+struct Document<'a> {
+    container: &'a Container,
+    tokenizer: Option<&'a Result<Found>>,
+}
 
 impl Serialize for Document<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(4))?;
-        let head = match self.0 {
+        let mut map = serializer.serialize_map(Some(5))?;
+        let head = match self.container {
             Container::Gguf(file) => Some((file.version(), file.alignment())),
             Container::SafeTensors(_) => None,
         };
         map.serialize_entry("version", &head.map(|(version, _)| version))?;
         map.serialize_entry("alignment", &head.map(|(_, alignment)| alignment))?;
-        map.serialize_entry("metadata", &Metadata(self.0))?;
-        map.serialize_entry("tensors", &rows(self.0))?;
+        map.serialize_entry("metadata", &Metadata(self.container))?;
+        map.serialize_entry("tensors", &rows(self.container))?;
+        map.serialize_entry("tokenizer", &self.tokenizer.map(Described::of))?;
         map.end()
     }
 }

@@ -2,16 +2,21 @@
 //! 0 fine, 1 anything else, 2 usage, 3 the file was refused; one line on stderr says why. Writes
 //! only to what it is given, so that cases can run it in process.
 
+mod detokenize;
 mod human;
 mod inspect;
 mod json;
 mod load;
+mod paint;
 mod progress;
 mod quantize;
 mod rows;
 mod tables;
+mod text;
+mod tokenize;
+mod tokens;
 
-pub use load::LoadArgs;
+pub use load::{LoadArgs, TokenizerArgs};
 
 use crate::error::{Error, Result};
 use clap::{Parser, Subcommand};
@@ -31,7 +36,9 @@ Exit codes of every command:
 Examples:
   worker-orcd inspect model.gguf             what is in this file?
   worker-orcd inspect model.gguf --check     and is its data sound?
-  worker-orcd quantize in.gguf out.gguf --type Q8_0")]
+  worker-orcd quantize in.gguf out.gguf --type Q8_0
+  worker-orcd tokenize model.gguf 'Hello world'
+  worker-orcd detokenize model.gguf --ids 9906,1917")]
 struct CommandLine {
     #[command(subcommand)]
     command: Command,
@@ -41,6 +48,8 @@ struct CommandLine {
 enum Command {
     Inspect(inspect::Inspect),
     Quantize(quantize::Quantize),
+    Tokenize(tokenize::Tokenize),
+    Detokenize(detokenize::Detokenize),
 }
 
 impl Command {
@@ -48,6 +57,8 @@ impl Command {
         match self {
             Command::Inspect(inspect) => inspect.run(out),
             Command::Quantize(quantize) => quantize.run(out),
+            Command::Tokenize(tokenize) => tokenize.run(out),
+            Command::Detokenize(detokenize) => detokenize.run(out),
         }
     }
 }

@@ -1,13 +1,14 @@
 //! What `inspect` shows to people. Everything that comes from a file is escaped and cut to fit a
 //! line.
 
-use super::human;
 use super::rows::{Row, rows};
-use crate::error::shown;
+use super::{human, tokens};
+use crate::error::{Result, shown};
 use crate::loader::gguf::Value;
 use crate::loader::{Container, Gguf};
 use crate::quant::Format;
 use crate::quant::convert::Loss;
+use crate::tokenizer::Found;
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use std::path::Path;
 
@@ -30,7 +31,11 @@ const HYPERPARAMETERS: &[(&str, &str)] = &[
 ];
 
 /// One line a fact: what the file is and what model it holds.
-pub(super) fn summary(container: &Container, path: &Path) -> Table {
+pub(super) fn summary(
+    container: &Container,
+    path: &Path,
+    tokenizer: Option<&Result<Found>>,
+) -> Table {
     let mut table = table(&[]);
     let mut fact = |name: &str, value: String| {
         table.add_row([name, &value]);
@@ -47,6 +52,9 @@ pub(super) fn summary(container: &Container, path: &Path) -> Table {
             architecture(file, &mut fact);
         }
         Container::SafeTensors(_) => fact("container", "safetensors".into()),
+    }
+    for (name, value) in tokenizer.map(tokens::facts).unwrap_or_default() {
+        fact(name, value);
     }
     let elements = rows.iter().fold(0u64, |sum, row| sum.saturating_add(row.elements()));
     let bytes: u64 = rows.iter().map(|row| row.bytes).sum();
@@ -155,7 +163,7 @@ fn numbers(table: &mut Table, columns: std::ops::Range<usize>) {
 }
 
 /// A name without quotes where it needs none.
-fn bare(name: &str) -> String {
+pub(super) fn bare(name: &str) -> String {
     let quoted = shown(name);
     match quoted.len() == name.len() + 2 {
         true => name.to_owned(),

@@ -40,7 +40,11 @@ pub enum Container {
 impl Container {
     /// Opens a file; its content decides what it is, not its name.
     pub fn open(path: &Path) -> Result<Container> {
-        let mapped = map::Mapped::open(path)?;
+        Container::of(map::Mapped::open(path)?)
+    }
+
+    /// Like [`Container::open`] for a file that is mapped already.
+    pub fn of(mapped: map::Mapped) -> Result<Container> {
         match safetensors::looks_like(mapped.bytes()) {
             true => SafeTensors::of(mapped).map(Container::SafeTensors),
             false => Gguf::of(mapped).map(Container::Gguf),

@@ -24,6 +24,11 @@ pub enum BackendKind {
 }
 
 impl BackendKind {
+    /// Whether it was made from a tokenizer.json.
+    pub fn is_json(self) -> bool {
+        !matches!(self, BackendKind::GgufBpe | BackendKind::GgufSpm)
+    }
+
     /// Its name in kebab-case.
     pub fn name(self) -> &'static str {
         match self {

@@ -20,6 +20,17 @@ pub struct Options {
     pub profile: Profile,
     /// A pre-tokeniser to use whatever the file says.
     pub pre: Option<String>,
+    /// What the model's file says that a tokenizer.json does not.
+    pub model: ModelSays,
+}
+
+/// What a model says of its vocabulary beside the vocabulary itself.
+#[derive(Debug, Clone, Default)]
+pub struct ModelSays {
+    /// Rows of the embedding: every id is below this, and ids without a token are fillers.
+    pub rows: Option<usize>,
+    /// (job, id) of tokens with a job, for jobs that the tokenizer.json gives to none.
+    pub special: Vec<(&'static str, u32)>,
 }
 
 /// Texts of tokens that end a model's turn, beside the tokens that the file gives that job.

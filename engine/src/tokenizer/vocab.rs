@@ -97,7 +97,7 @@ impl<'a> Vocab<'a> {
                 Model::Spm => None,
             },
             pre: metadata.opt_str(PRE)?,
-            special: read_special(metadata)?,
+            special: special_of(metadata)?,
             add_bos: metadata.opt_bool("tokenizer.ggml.add_bos_token")?,
             add_eos: metadata.opt_bool("tokenizer.ggml.add_eos_token")?,
             add_space_prefix: metadata.opt_bool("tokenizer.ggml.add_space_prefix")?,
@@ -240,7 +240,8 @@ fn read_scores(metadata: &Metadata, model: Model, wanted: usize) -> Result<Vec<f
     Ok(scores)
 }
 
-fn read_special(metadata: &Metadata) -> Result<Vec<(&'static str, u32)>> {
+/// (job, id) of the tokens that the metadata gives a job.
+pub(crate) fn special_of(metadata: &Metadata) -> Result<Vec<(&'static str, u32)>> {
     let mut special = Vec::new();
     for (job, key) in SPECIAL_KEYS {
         if let Some(id) = metadata.opt_u32(key)? {

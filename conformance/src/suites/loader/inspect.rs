@@ -33,7 +33,7 @@ fn json_of_small(_: &mut Run) -> Result<(), Failure> {
     let wanted = concat!(
         r#"{"version":3,"alignment":32,"metadata":{"general.architecture":"llama"},"tensors":["#,
         r#"{"name":"first","type":"F32","shape":[4,2],"offset":0,"bytes":32},"#,
-        r#"{"name":"second","type":"F32","shape":[3],"offset":32,"bytes":12}]}"#,
+        r#"{"name":"second","type":"F32","shape":[3],"offset":32,"bytes":12}],"tokenizer":null}"#,
         "\n"
     );
     equal("JSON", &*out, wanted)
@@ -123,6 +123,7 @@ fn json_of_safetensors(_: &mut Run) -> Result<(), Failure> {
     let wanted = json!({
         "version": null, "alignment": null, "metadata": {"format": "pt"},
         "tensors": [{"name": "w", "type": "F16", "shape": [1, 2], "offset": 0, "bytes": 4}],
+        "tokenizer": null,
     });
     equal("JSON", serde_json::from_str::<Value>(&out)?, wanted)?;
     let (code, out, _) = inspect_file(&path, &["--check"]);

@@ -7,6 +7,7 @@ mod red;
 mod refusals;
 
 use crate::snapshot;
+use crate::suites::tokenizer::command;
 use crate::worker::{self, Program};
 use harness::{Case, Failure, roots};
 
@@ -19,6 +20,14 @@ pub(super) fn cases() -> Vec<Case> {
         help("text::judge::help", Program::Judge, &["--help"]),
         help("text::judge::help-merge", Program::Judge, &["merge", "--help"]),
         help("text::judge::help-vectors", Program::Judge, &["vectors", "--help"]),
+        help("text::worker-orcd::help-tokenize", Program::Worker, &["tokenize", "--help"]),
+        help("text::worker-orcd::help-detokenize", Program::Worker, &["detokenize", "--help"]),
+        tokens("text::tokenize::plain", &["tokenize", "spm.gguf", TEXT]),
+        tokens("text::tokenize::coloured", &["tokenize", "spm.gguf", TEXT, "--color", "always"]),
+        tokens("text::tokenize::json-file", &["tokenize", "hf", "e\u{301} it's <|endoftext|>\n"]),
+        tokens("text::inspect::vocabulary", &["inspect", "spm.gguf"]),
+        tokens("text::inspect::vocabulary-refused", &["inspect", "no-pre.gguf"]),
+        tokens("text::inspect::beside-a-model", &["inspect", "hf/bare.gguf"]),
         inspect("text::inspect::summary", &[]),
         inspect("text::inspect::metadata", &["--metadata"]),
         inspect("text::inspect::tensors", &["--tensors"]),
@@ -42,6 +51,18 @@ fn inspect(name: &str, flags: &'static [&'static str]) -> Case {
         let folder = tempfile::tempdir()?;
         example::write(&folder.path().join("example.gguf"))?;
         let arguments = ["inspect", "example.gguf"].iter().chain(flags);
+        worker::run(folder.path(), arguments)?.quiet(0)
+    })
+}
+
+/// A character of several tokens, white space, a special token, and what a terminal must not see.
+const TEXT: &str = "<s>the hello  <|user|> \u{1f600}\u{65e5}\u{1b}[31m\n";
+
+/// A command on one of the tokenizer suite's files.
+fn tokens(name: &str, arguments: &'static [&'static str]) -> Case {
+    snapshot::case(name, move || {
+        let folder = tempfile::tempdir()?;
+        command::files(folder.path())?;
         worker::run(folder.path(), arguments)?.quiet(0)
     })
 }

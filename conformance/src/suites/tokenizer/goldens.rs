@@ -131,7 +131,7 @@ impl Golden {
             _ => Profile::Reference,
         };
         let file = roots::project().join(format!("golden/tokenizers/{}.gguf", self.vocabulary));
-        let options = Options { profile, pre: self.pre.clone() };
+        let options = Options { profile, pre: self.pre.clone(), ..Options::default() };
         Ok(Tokenizer::from_metadata(Gguf::open(&file)?.metadata(), &options)?)
     }
 

@@ -1,6 +1,7 @@
 //! `tokenizer::` — text becomes the ids the model was trained on, and comes back unbroken.
 
 mod attacks;
+pub(crate) mod command;
 mod differential;
 mod goldens;
 mod llama_cpp;
@@ -19,6 +20,7 @@ use harness::{Case, Failure};
 pub(super) fn cases() -> Vec<Case> {
     let areas = [
         attacks::cases(),
+        command::cases(),
         differential::cases(),
         goldens::cases(),
         llama_cpp::cases(),

@@ -151,14 +151,19 @@ impl<'de> Deserialize<'de> for Merge {
     }
 }
 
+/// Refuses a file too large to be a tokenizer.json; for callers that would copy it first.
+pub(crate) fn check_size(bytes: usize) -> Result<()> {
+    match bytes > FILE_BYTES_MAX {
+        true => Err(bad_json("file", format!("{bytes} bytes, we read at most {FILE_BYTES_MAX}"))),
+        false => Ok(()),
+    }
+}
+
 impl File {
     /// Reads and checks a file. What the JSON reader refuses by itself (bad syntax, more than 128
     /// levels, a wrong type) is `BadJson`; what contradicts itself is `BadVocab`.
     pub(super) fn read(bytes: &[u8]) -> Result<Self> {
-        if bytes.len() > FILE_BYTES_MAX {
-            let detail = format!("{} bytes, we read at most {FILE_BYTES_MAX}", bytes.len());
-            return Err(bad_json("file", detail));
-        }
+        check_size(bytes.len())?;
         // The reader checks the bytes of those strings only that it keeps.
         let text = match std::str::from_utf8(bytes) {
             Ok(text) => text,

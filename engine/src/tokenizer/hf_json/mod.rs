@@ -11,6 +11,7 @@ mod foreign;
 mod known;
 
 pub(crate) use fallback::Fallback;
+pub(crate) use file::check_size;
 pub(crate) use foreign::Foreign;
 
 use super::backend::Backend;
@@ -94,7 +95,7 @@ fn build(
     json: &[u8],
     options: &Options,
 ) -> Result<Tokenizer> {
-    let table = Table::new(file)?;
+    let table = Table::new(file, options.model.rows)?;
     let plan = match plan {
         Plan::Fallback if table.bytes().is_none() => Plan::Foreign("a byte has no token"),
         plan => plan,
@@ -108,7 +109,7 @@ fn build(
         scores: Vec::new(),
         merges: Some(&merges),
         pre: None,
-        special: jobs(&table, config, before, after)?,
+        special: jobs(&table, config, [before, after], &options.model.special)?,
         add_bos: Some(before.is_some()),
         add_eos: Some(after.is_some()),
         add_space_prefix: Some(plan == Plan::Fallback || strips_prefix(&file.decoder)),
@@ -155,7 +156,7 @@ struct Table<'f> {
 }
 
 impl<'f> Table<'f> {
-    fn new(file: &'f File) -> Result<Self> {
+    fn new(file: &'f File, rows: Option<usize>) -> Result<Self> {
         let learned = file.model.vocab.0.iter().map(|(token, id)| (token.as_str(), *id));
         let added = file.added_tokens.iter().map(|added| (added.content.as_str(), added.id));
         let most = learned.clone().chain(added.clone()).map(|(_, id)| id).max().unwrap_or(0);
@@ -165,7 +166,7 @@ impl<'f> Table<'f> {
             let detail = format!("id {most}, but there are {count} tokens");
             return Err(bad_vocab("model.vocab", detail));
         }
-        let mut texts: Vec<Option<&str>> = vec![None; most as usize + 1];
+        let mut texts: Vec<Option<&str>> = vec![None; length(most as usize + 1, rows)?];
         let mut ids = HashMap::with_capacity(count);
         for (part, (token, id)) in learned
             .map(|entry| ("model.vocab", entry))
@@ -235,6 +236,20 @@ impl<'f> Table<'f> {
     }
 }
 
+/// Models have a few more rows than tokens, to make a round number: phi-2 has the most that we know
+/// of, 905 of 51,200. More than a sixteenth is another model's tokenizer.
+const FILLERS_SHARE: usize = 16;
+
+/// How many ids there are: one a row of the model's embedding, where that is known.
+fn length(ids: usize, rows: Option<usize>) -> Result<usize> {
+    let Some(rows) = rows else { return Ok(ids) };
+    if ids > rows || rows - ids > rows / FILLERS_SHARE {
+        let detail = format!("ids up to {}, but the model's embedding has {rows} rows", ids - 1);
+        return Err(Error::refused(Class::ShapeMismatch, "tokenizer.json", detail));
+    }
+    Ok(rows)
+}
+
 fn types(file: &File, texts: &[Option<&str>]) -> Vec<TokenType> {
     let byte = |text: &str| file.model.byte_fallback && spm::byte_of(text.as_bytes()).is_some();
     let of = |text: &Option<&str>| match text {
@@ -298,8 +313,8 @@ fn around(post_processor: &Json) -> Result<(Option<u32>, Option<u32>)> {
 fn jobs(
     table: &Table,
     config: &Json,
-    before: Option<u32>,
-    after: Option<u32>,
+    [before, after]: [Option<u32>; 2],
+    model: &[(&'static str, u32)],
 ) -> Result<Vec<(&'static str, u32)>> {
     let mut jobs: Vec<(&'static str, u32)> = Vec::new();
     for (job, id) in [("bos", before), ("eos", after)] {
@@ -313,6 +328,11 @@ fn jobs(
             return Err(Error::refused(Class::BadVocab, "tokenizer_config.json", detail));
         };
         if !jobs.iter().any(|(other, _)| *other == job) {
+            jobs.push((job, *id));
+        }
+    }
+    for (job, id) in model {
+        if !jobs.iter().any(|(other, _)| other == job) {
             jobs.push((job, *id));
         }
     }

@@ -1,0 +1,138 @@
+//! `worker-orcd tokenize`: the ids of a text, as the model reads it.
+
+use super::load::TokenizerArgs;
+use super::paint::{Paint, When};
+use super::{Output, text, tokens};
+use crate::error::{Error, Result};
+use crate::profile::Profile;
+use crate::tokenizer::{EncodeOptions, Found, Origin, Tokenizer};
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+const EXAMPLES: &str = "\
+Where the tokenizer comes from: --tokenizer FILE; else the model's own vocabulary; else a
+tokenizer.json beside the model. --backend says which of the last two.
+
+What is shown: a line a token with its id and its bytes as text (\\xNN where they are no whole
+character), and what it is for unless it is learned text. On a terminal, the text itself stands
+above, with a colour a token.
+
+Examples:
+  worker-orcd tokenize model.gguf 'Hello world'          ids and pieces, to read
+  worker-orcd tokenize model.gguf 'Hello' --json         {\"ids\":[9906]}
+  worker-orcd tokenize tokenizer.json --file prompt.txt  Hugging Face's file, a text from a file
+  echo -n 'Hello' | worker-orcd tokenize model.gguf -    a text from standard input
+  worker-orcd tokenize model.gguf '<|end|>' --no-special the characters, not the token
+  worker-orcd tokenize ggml-vocab-qwen2.gguf --inp ggml-vocab-qwen2.gguf.inp --profile llama.cpp";
+
+/// Show the token ids of a text
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES, group = clap::ArgGroup::new("what").required(true))]
+#[command(override_usage = "worker-orcd tokenize [OPTIONS] <MODEL> <TEXT|--file <F>|--inp <F>>")]
+pub(super) struct Tokenize {
+    /// A model, a vocabulary alone (GGUF), a tokenizer.json, or a folder with one
+    #[arg(value_name = "MODEL")]
+    model: PathBuf,
+
+    /// The text; '-' reads it from standard input
+    #[arg(value_name = "TEXT", group = "what")]
+    text: Option<OsString>,
+
+    /// Read the text from a file, every byte of it
+    #[arg(long, value_name = "F", group = "what")]
+    file: Option<PathBuf>,
+
+    /// Read texts in llama.cpp's .inp format and print a line of ids for each, as its .out files
+    /// have them: without BOS and EOS, special tokens as text
+    #[arg(long, value_name = "F", group = "what")]
+    inp: Option<PathBuf>,
+
+    /// Read special tokens that the text spells as text
+    #[arg(long)]
+    no_special: bool,
+
+    /// Add neither BOS nor EOS
+    #[arg(long)]
+    no_bos: bool,
+
+    /// The vocabulary in the GGUF file, or the tokenizer.json beside it
+    #[arg(long, value_enum)]
+    backend: Option<Backend>,
+
+    /// Whose reading wins where they differ: 'reference' (the model's maker) or 'llama.cpp'
+    #[arg(long, default_value = "reference")]
+    profile: Profile,
+
+    #[command(flatten)]
+    tokenizer: TokenizerArgs,
+
+    /// Print {"ids":[…]}
+    #[arg(long, conflicts_with = "inp")]
+    json: bool,
+
+    /// When to colour
+    #[arg(long, value_enum, value_name = "WHEN", default_value = "auto")]
+    color: When,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub(super) enum Backend {
+    /// The GGUF file's vocabulary
+    Gguf,
+    /// tokenizer.json
+    Hf,
+}
+
+impl From<Backend> for Origin {
+    fn from(backend: Backend) -> Origin {
+        match backend {
+            Backend::Gguf => Origin::Gguf,
+            Backend::Hf => Origin::Json,
+        }
+    }
+}
+
+impl Tokenize {
+    pub(super) fn run(&self, output: &mut Output) -> Result<()> {
+        let choice = self.tokenizer.choice(self.backend.map(Origin::from), self.profile);
+        let Found { tokenizer, path } = Found::open(&self.model, &choice)?;
+        if let Some(prompts) = &self.inp {
+            return lines_of_ids(&tokenizer, prompts, output);
+        }
+        let text = self.text()?;
+        let options = EncodeOptions { add_special: !self.no_bos, parse_special: !self.no_special };
+        let ids = tokenizer.encode(&text, options)?;
+        if self.json {
+            return output.print(serde_json::json!({ "ids": ids }));
+        }
+        tokens::show(&tokenizer, &ids, Paint::new(self.color), output)?;
+        output.print(tokens::closing(&tokenizer, &path, ids.len(), text.len()))
+    }
+
+    fn text(&self) -> Result<Vec<u8>> {
+        match (&self.text, &self.file) {
+            (Some(text), _) if text == "-" => text::standard_input(),
+            (Some(text), _) => Ok(text.as_encoded_bytes().to_vec()),
+            (None, Some(path)) => text::read(path),
+            (None, None) => Err(Error::Usage("no text: give TEXT, --file or --inp".into())),
+        }
+    }
+}
+
+/// Ends each text of an .inp file, the last one too.
+const SEPARATOR: &[u8] = b"\n__ggml_vocab_test__\n";
+
+fn lines_of_ids(tokenizer: &Tokenizer, prompts: &Path, output: &mut Output) -> Result<()> {
+    let texts = text::read(prompts)?;
+    let mut rest = texts.strip_suffix(SEPARATOR).unwrap_or(&texts);
+    loop {
+        let end = memchr::memmem::find(rest, SEPARATOR);
+        let ids = tokenizer.encode(&rest[..end.unwrap_or(rest.len())], EncodeOptions::PLAIN)?;
+        let ids: Vec<String> = ids.iter().map(u32::to_string).collect();
+        output.print(ids.join(" "))?;
+        match end {
+            Some(end) => rest = &rest[end + SEPARATOR.len()..],
+            None => return Ok(()),
+        }
+    }
+}
