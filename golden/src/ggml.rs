@@ -128,3 +128,16 @@ pub(crate) fn provenance() -> BTreeMap<String, String> {
         ("threads".into(), "1".into()),
     ])
 }
+
+/// What the last bits of an exponential may depend on: the processor and the C library.
+pub(crate) fn machine() -> String {
+    unsafe extern "C" {
+        fn gnu_get_libc_version() -> *const std::ffi::c_char;
+    }
+    let processors = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let named = processors.lines().find_map(|line| line.strip_prefix("model name"));
+    let processor = named.and_then(|line| line.split_once(':')).map_or("unknown", |(_, name)| name);
+    // SAFETY: a static C string of the C library.
+    let libc = unsafe { CStr::from_ptr(gnu_get_libc_version()) }.to_string_lossy();
+    format!("{}, glibc {libc}", processor.trim())
+}

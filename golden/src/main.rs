@@ -2,12 +2,15 @@
 //! `golden/`. Knows llama.cpp (linked) and the reference libraries (scripts under `oracles/`).
 //! Knows nothing of our engine, which must not record its own judge.
 
+mod alike;
 mod area;
 mod digest;
 mod ggml;
 mod ids;
 mod llama;
 mod manifest;
+mod model;
+mod npy;
 mod oracle;
 mod quant;
 mod random;
@@ -16,8 +19,9 @@ mod store;
 mod templates;
 mod tokenizers;
 
-use area::{AREAS, Area};
+use area::Area;
 use clap::{Parser, Subcommand};
+use model::{ask, bench, elsewhere};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -36,8 +40,10 @@ struct Cli {
 enum Command {
     /// Record and write: the only way a file under golden/ changes
     Regen {
-        /// Areas to record; all of them when none is named
+        /// Areas to record, or folders of areas; all of them when none is named
         what: Vec<String>,
+        #[command(flatten)]
+        elsewhere: elsewhere::Elsewhere,
     },
     /// Record again and fail unless every byte is as it stands
     Verify {
@@ -57,6 +63,23 @@ enum Command {
         #[arg(long)]
         model: PathBuf,
     },
+    /// Write llama.cpp's logits of token ids as a NumPy matrix, outside golden/
+    ///
+    /// One thread, f32 cache, no flash attention. With --twin, on the file's exact F32 twin:
+    ///
+    ///   golden logits --model m.gguf --tokens 1,2,3 --out x.npy --twin
+    #[command(verbatim_doc_comment)]
+    Logits(ask::Question),
+    /// Write every named tensor that llama.cpp computes on the way as safetensors, outside golden/
+    ///
+    /// Names are llama.cpp's: `l_out-3` is layer 3's. The second tensor of a name is `NAME#1`, and
+    /// so on; `ops` in the metadata lists all in order, with the operation that computed each.
+    /// Prompts of more than 512 tokens leave out attention scores (`kq…`).
+    Trace(ask::Question),
+    /// Time llama.cpp's prefill and decode like llama-bench, as one line of JSON
+    ///
+    /// Its best build has another instruction set than recordings have: ci/bench-cpu.sh makes it.
+    Bench(bench::Bench),
 }
 
 fn main() -> ExitCode {
@@ -72,17 +95,21 @@ fn main() -> ExitCode {
 
 fn run(command: &Command) -> Result<bool> {
     match command {
-        Command::Regen { what } => each(what, store::write),
+        Command::Regen { elsewhere, .. } if elsewhere.asked() => elsewhere.record().map(|()| true),
+        Command::Regen { what, .. } => each(what, store::write),
         Command::Verify { what } => each(what, store::verify),
         Command::Diff { what } => each(what, store::diff),
         Command::List => {
-            AREAS.iter().for_each(|area| println!("{:12} {}", area.name, area.about));
+            area::all()?.iter().for_each(|area| println!("{:24} {}", area.name, area.about));
             Ok(true)
         }
         Command::Tokenize { model } => {
             print!("{}", ids::foreign(model)?);
             Ok(true)
         }
+        Command::Logits(question) => ask::logits(question).map(|()| true),
+        Command::Trace(question) => ask::trace(question).map(|()| true),
+        Command::Bench(bench) => bench::run(bench).map(|()| true),
     }
 }
 
@@ -91,7 +118,7 @@ fn each(what: &[String], act: fn(&Area) -> Result<bool>) -> Result<bool> {
     ggml::refuse_unexpected_build()?;
     let mut fine = true;
     for area in area::chosen(what)? {
-        fine &= act(area).map_err(|error| format!("{}: {error}", area.name))?;
+        fine &= act(&area).map_err(|error| format!("{}: {error}", area.name))?;
     }
     Ok(fine)
 }

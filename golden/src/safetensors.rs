@@ -1,5 +1,5 @@
-//! Writes and reads back the little of safetensors that recordings need: named U8 and F32 tensors
-//! and string metadata, in a byte-stable order.
+//! Writes and reads back the little of safetensors that recordings need: named U8, U16, I32 and
+//! F32 tensors and string metadata, in a byte-stable order.
 
 use crate::Result;
 use serde_json::{Map, Value, json};
@@ -22,6 +22,34 @@ impl Tensor {
         let data = values.iter().flat_map(|value| value.to_le_bytes()).collect();
         Self { dtype: "F32".into(), shape: shape.into(), data }
     }
+
+    /// Of an F32 tensor.
+    pub(crate) fn values(&self) -> Vec<f32> {
+        self.data.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()
+    }
+
+    /// Token ids, in two bytes each where the vocabulary is small enough.
+    pub(crate) fn ids(ids: &[i32]) -> Self {
+        let shape = [1, ids.len()];
+        let small: Option<Vec<u16>> = ids.iter().map(|id| u16::try_from(*id).ok()).collect();
+        let Some(small) = small else { return Self::ints(&shape, ids) };
+        let data = small.iter().flat_map(|id| id.to_le_bytes()).collect();
+        Self { dtype: "U16".into(), shape: shape.into(), data }
+    }
+
+    pub(crate) fn ints(shape: &[usize], values: &[i32]) -> Self {
+        let data = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        Self { dtype: "I32".into(), shape: shape.into(), data }
+    }
+}
+
+/// Bytes of an element.
+pub(crate) fn width(dtype: &str) -> usize {
+    match dtype {
+        "U8" => 1,
+        "U16" => 2,
+        _ => 4,
+    }
 }
 
 /// A whole file.
@@ -36,9 +64,9 @@ impl File {
         let mut header = Map::new();
         header.insert("__metadata__".into(), json!(self.metadata));
         let mut data = Vec::new();
-        // Floats first, so that they are aligned in a mapped file whatever the bytes measure.
+        // The widest first, so that all are aligned in a mapped file whatever the others measure.
         let mut tensors: Vec<_> = self.tensors.iter().collect();
-        tensors.sort_by_key(|(_, tensor)| tensor.dtype != "F32");
+        tensors.sort_by_key(|(_, tensor)| std::cmp::Reverse(width(&tensor.dtype)));
         for (name, Tensor { dtype, shape, data: bytes }) in tensors {
             let end = data.len() + bytes.len();
             let info = json!({"dtype": dtype, "shape": shape, "data_offsets": [data.len(), end]});

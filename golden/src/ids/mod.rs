@@ -6,7 +6,7 @@ mod table;
 
 use crate::area::Recording;
 use crate::digest::sha256;
-use crate::llama::Vocabulary;
+use crate::llama::Model;
 use crate::store::root;
 use crate::{Result, ggml, oracle};
 use prompts::Prompts;
@@ -116,7 +116,7 @@ fn with_pre(file: &[u8], pre: &str) -> Result<Vec<u8>> {
 }
 
 fn ask_llama(file: &Path, prompts: &Prompts) -> Result<Column> {
-    let vocabulary = Vocabulary::load(file)?;
+    let vocabulary = Model::vocabulary(file)?;
     let mut column = Column { oracle: ggml::provenance()["oracle"].clone(), ..Column::default() };
     column.before = vocabulary.tokenize("", true, true)?;
     for (name, text) in prompts.named() {

@@ -4,6 +4,7 @@
 mod provenance;
 mod quant;
 pub(super) mod recording;
+pub(super) mod trace;
 
 use harness::{Case, roots};
 use std::path::PathBuf;
@@ -12,6 +13,7 @@ use std::path::PathBuf;
 pub(super) fn cases() -> Vec<Case> {
     let mut cases = quant::cases();
     cases.extend(provenance::cases());
+    cases.extend(trace::cases());
     cases
 }
 

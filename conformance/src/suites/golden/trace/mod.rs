@@ -1,0 +1,264 @@
+//! `golden/traces/MODEL/PROMPT` and `golden/hf/MODEL/PROMPT`: what an oracle computed on the way
+//! from token ids to logits. Knows the two files of a prompt and refuses whatever could make a
+//! comparison meaningless; not how a comparison is made.
+
+mod page;
+mod selfcheck;
+mod texts;
+
+use super::folder;
+use super::recording::Recording;
+use harness::{Case, Failure, Run};
+use page::Page;
+pub(in crate::suites) use page::{Compared, Summary};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+pub(in crate::suites) use texts::{continuations, perplexity};
+
+/// A tensor that the oracle computed; the slowest dimension comes first.
+pub(in crate::suites) struct Tap {
+    /// llama.cpp's name for it; `NAME#K` for the K-th further one of that name.
+    pub name: String,
+    /// The operation that computed it, in llama.cpp's words.
+    pub op: String,
+    pub shape: Vec<usize>,
+    pub values: Values,
+}
+
+/// The elements of a tap: all finite.
+#[derive(Debug, Clone, PartialEq)]
+pub(in crate::suites) enum Values {
+    Floats(Vec<f32>),
+    Ints(Vec<i32>),
+}
+
+/// One model's answer to one prompt.
+pub(in crate::suites) struct Trace {
+    path: String,
+    page: Page,
+    recording: Recording,
+    ids: Vec<i32>,
+    /// Name and operation of every tap in the order of computation; empty where only rows are kept.
+    ops: Vec<(String, String)>,
+}
+
+/// Whose answer is read.
+#[derive(Clone, Copy, PartialEq)]
+pub(in crate::suites) enum Oracle {
+    /// llama.cpp on the twin.
+    LlamaCpp,
+    /// The transformers library, for the profile `reference`.
+    Transformers,
+}
+
+impl Oracle {
+    fn folder(self) -> &'static str {
+        match self {
+            Self::LlamaCpp => "traces",
+            Self::Transformers => "hf",
+        }
+    }
+}
+
+/// Every model that was asked.
+pub(in crate::suites) fn models(oracle: Oracle) -> Result<Vec<String>, Failure> {
+    let folder = folder().join(oracle.folder());
+    let mut names = Vec::new();
+    if folder.is_dir() {
+        for item in std::fs::read_dir(folder)? {
+            names.push(item?.file_name().to_string_lossy().into_owned());
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// The prompts that were recorded for a model: `short`, `long`, `far`.
+pub(in crate::suites) fn prompts(oracle: Oracle, model: &str) -> Result<Vec<String>, Failure> {
+    let mut names = Vec::new();
+    for item in std::fs::read_dir(folder().join(oracle.folder()).join(model))? {
+        let name = item?.file_name().to_string_lossy().into_owned();
+        names.extend(name.strip_suffix(".toml").map(str::to_string));
+    }
+    names.sort();
+    Ok(names)
+}
+
+impl Trace {
+    /// Reads both files and holds them to each other and to the model that lies beside them.
+    pub(in crate::suites) fn open(
+        oracle: Oracle,
+        model: &str,
+        prompt: &str,
+    ) -> Result<Self, Failure> {
+        let path = format!("{}/{model}/{prompt}", oracle.folder());
+        let read = |path: String| {
+            std::fs::read(folder().join(&path))
+                .map_err(|error| format!("golden/{path}: {error}; `golden regen` records it"))
+        };
+        let page = read(format!("{path}.toml"))?;
+        let trace = read(format!("{path}.safetensors"))?;
+        let weights = read(format!("models/{model}.gguf"))?;
+        Self::parse(&path, std::str::from_utf8(&page)?, &trace, &weights)
+    }
+
+    fn parse(path: &str, page: &str, trace: &[u8], model: &[u8]) -> Result<Self, Failure> {
+        let named =
+            |failure: Failure| -> Failure { format!("golden/{path}: {}", failure.text()).into() };
+        let page = Page::parse(page).map_err(named)?;
+        let recording = Recording::parse(path, trace).map_err(named)?;
+        let ids = recording.ids("ids")?;
+        let ops = match recording.metadata("ops") {
+            Ok(text) => serde_json::from_str(text)?,
+            Err(_) => Vec::new(),
+        };
+        let trace = Self { path: path.into(), page, recording, ids, ops };
+        trace.check(model).map_err(named)?;
+        Ok(trace)
+    }
+
+    fn check(&self, model: &[u8]) -> Result<(), Failure> {
+        let bytes: Vec<u8> = self.ids.iter().flat_map(|id| id.to_le_bytes()).collect();
+        let same = |what: &str, is: &str, wanted: &str| -> Result<(), Failure> {
+            if is == wanted {
+                return Ok(());
+            }
+            Err(format!("{what}: {is} and {wanted} do not belong together").into())
+        };
+        same("ids", &hex(&bytes), &self.page.ids_sha256)?;
+        same("number of ids", &self.ids.len().to_string(), &self.page.tokens.to_string())?;
+        let source = |key: &str| {
+            self.page.source.get(key).ok_or_else(|| format!("no {key} among the source's words"))
+        };
+        for key in ["oracle", "instruction-set", "settings", "threads", "twin-sha256"] {
+            same(key, source(key)?, self.recording.metadata(key)?)?;
+        }
+        let recorded = source("model-sha256")?;
+        if hex(model) != *recorded {
+            let is = hex(model);
+            return Err(format!("recorded of model {recorded}, but {is} lies here").into());
+        }
+        for name in self.recording.names().filter(|name| *name != "ids") {
+            self.values(name)?;
+        }
+        let logits = self.tap("result_output")?;
+        same("rows of logits", &logits.shape[0].to_string(), &self.page.rows.len().to_string())
+    }
+
+    /// The prompt.
+    pub(in crate::suites) fn ids(&self) -> &[i32] {
+        &self.ids
+    }
+
+    /// Which rows of the prompt `tap` and `logits` have: all of them, or the chosen ones.
+    pub(in crate::suites) fn rows(&self) -> &[usize] {
+        &self.page.rows
+    }
+
+    /// Positions of the oracle's context, which choose LongRoPE's factors.
+    pub(in crate::suites) fn n_ctx(&self) -> usize {
+        self.page.n_ctx
+    }
+
+    /// Who answered, and how it was set up.
+    pub(in crate::suites) fn source(&self) -> &BTreeMap<String, String> {
+        &self.page.source
+    }
+
+    /// How far another answer is from this one: llama.cpp's own on the shipped file, or, where this
+    /// is the second oracle's, llama.cpp's on the twin.
+    pub(in crate::suites) fn compared(&self) -> &Compared {
+        &self.page.compared
+    }
+
+    /// What is known of every tap of a prompt whose taps are not kept in full.
+    pub(in crate::suites) fn summaries(&self) -> &BTreeMap<String, Summary> {
+        &self.page.taps
+    }
+
+    /// Taps kept in full, in the order of computation; none where only rows are kept.
+    pub(in crate::suites) fn names(&self) -> impl Iterator<Item = &str> {
+        self.ops.iter().map(|(name, _)| name.as_str())
+    }
+
+    /// A tap by its full name.
+    pub(in crate::suites) fn tap(&self, name: &str) -> Result<Tap, Failure> {
+        let op = self.ops.iter().find(|(known, _)| known == name);
+        let op = op.map_or_else(String::new, |(_, op)| op.clone());
+        let (values, shape) = self.values(name)?;
+        Ok(Tap { name: name.into(), op, shape, values })
+    }
+
+    /// The last tap of that name: what the name ends up as, after bias and rotation.
+    pub(in crate::suites) fn last(&self, name: &str) -> Result<Tap, Failure> {
+        let further = format!("{name}#");
+        let known = self.names().filter(|known| *known == name || known.starts_with(&further));
+        let last = known.last().map(str::to_string);
+        self.tap(&last.unwrap_or_else(|| name.into()))
+    }
+
+    /// Logits of `rows`, row by row, and the length of a row.
+    pub(in crate::suites) fn logits(&self) -> Result<(Vec<f32>, usize), Failure> {
+        match self.tap("result_output")? {
+            Tap { values: Values::Floats(values), shape, .. } => Ok((values, shape[1])),
+            _ => Err(format!("golden/{}: logits are no floats", self.path).into()),
+        }
+    }
+
+    fn values(&self, name: &str) -> Result<(Values, Vec<usize>), Failure> {
+        if let Ok((values, shape)) = self.recording.ints(name) {
+            return Ok((Values::Ints(values), shape));
+        }
+        let (values, shape) = self.recording.values(name)?;
+        match values.iter().position(|value| !value.is_finite()) {
+            Some(at) => {
+                let value = values[at];
+                Err(format!("golden/{}: {name}: element {at} is {value}", self.path).into())
+            }
+            None => Ok((Values::Floats(values), shape)),
+        }
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Every trace can be read and belongs to its model; and this suite's own eyes are open.
+pub(super) fn cases() -> Vec<Case> {
+    let mut cases = selfcheck::cases();
+    for oracle in [Oracle::LlamaCpp, Oracle::Transformers] {
+        match models(oracle) {
+            Ok(models) => cases.extend(models.into_iter().map(|model| readable(oracle, model))),
+            Err(failure) => {
+                let name = format!("golden::trace::{}", oracle.folder());
+                cases.push(Case::new(name, move |_| Err(failure.text().into())));
+            }
+        }
+    }
+    cases
+}
+
+fn readable(oracle: Oracle, model: String) -> Case {
+    Case::new(format!("golden::trace::{}::{model}", oracle.folder()), move |run: &mut Run| {
+        let prompts = prompts(oracle, &model)?;
+        for wanted in ["short", "long"] {
+            if !prompts.iter().any(|prompt| prompt == wanted) {
+                return Err(format!("{model}: nothing is recorded of the {wanted} prompt").into());
+            }
+        }
+        for prompt in prompts {
+            let trace = Trace::open(oracle, &model, &prompt)?;
+            let silent = trace.names().next().is_none() && trace.summaries().is_empty();
+            if silent && oracle == Oracle::LlamaCpp {
+                return Err(format!("{model}: {prompt}: no tap is recorded").into());
+            }
+            run.figure(&format!("{prompt} rows"), trace.rows().len() as f64, "");
+        }
+        if oracle == Oracle::LlamaCpp {
+            run.figure("continuations", continuations(&model)?.len() as f64, "");
+            run.figure("perplexity", perplexity(&model)?.twin.0, "");
+        }
+        Ok(())
+    })
+}
