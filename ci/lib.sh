@@ -45,3 +45,15 @@ need_nextest() {
     curl -LsSf https://get.nexte.st/0.9.143/linux | tar -xz -C "${CARGO_HOME:-$HOME/.cargo}/bin"
     cargo nextest --version
 }
+
+# need_nvrtc — the kernel compiler, pinned to the version that releases are built with: its code
+# runs with every driver from CUDA 12 on.
+need_nvrtc() {
+    local home=target/python
+    if [[ ! -d $home ]]; then
+        python3 -m venv "$home"
+        "$home/bin/pip" install --quiet --no-deps nvidia-cuda-nvrtc-cu12==12.9.86
+    fi
+    ORCD_NVRTC=$(echo "$PWD/$home"/lib/python3*/site-packages/nvidia/cuda_nvrtc/lib/libnvrtc.so.12)
+    export ORCD_NVRTC
+}

@@ -83,6 +83,15 @@ pub fn run<S: AsRef<OsStr>>(
     run_as(Program::Worker, folder, arguments)
 }
 
+/// The same, in an environment that `prepare` changes.
+pub fn run_with<S: AsRef<OsStr>>(
+    folder: &Path,
+    arguments: impl IntoIterator<Item = S>,
+    prepare: impl FnOnce(&mut Command),
+) -> Result<Finished, Failure> {
+    finished(Program::Worker, folder, arguments, b"", prepare)
+}
+
 /// Runs any of our programs in `folder` to its end.
 pub fn run_as<S: AsRef<OsStr>>(
     program: Program,
@@ -99,14 +108,26 @@ pub fn feed<S: AsRef<OsStr>>(
     arguments: impl IntoIterator<Item = S>,
     input: &[u8],
 ) -> Result<Finished, Failure> {
-    let mut child = Command::new(std::env::current_exe()?)
+    finished(program, folder, arguments, input, |_| ())
+}
+
+fn finished<S: AsRef<OsStr>>(
+    program: Program,
+    folder: &Path,
+    arguments: impl IntoIterator<Item = S>,
+    input: &[u8],
+    prepare: impl FnOnce(&mut Command),
+) -> Result<Finished, Failure> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command
         .arg(program.switch())
         .args(arguments)
         .current_dir(folder)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()?;
+        .stderr(Stdio::piped());
+    prepare(&mut command);
+    let mut child = command.spawn()?;
     // Small enough for the pipe, so that nobody waits for the other; a program that reads nothing
     // has closed it.
     if let Some(mut stdin) = child.stdin.take() {

@@ -111,6 +111,69 @@ pub enum Error {
         /// The lowest id of those.
         first: usize,
     },
+    /// There is no CUDA device to run on.
+    #[error(
+        "no CUDA device: {why}; install the NVIDIA driver, or use --backend cpu, which needs none"
+    )]
+    NoDevice {
+        /// What was tried, and the answer.
+        why: String,
+    },
+    /// The CUDA driver cannot load what we ship.
+    #[error("the NVIDIA driver supports {has} and {needs} is needed: install a newer driver")]
+    DriverTooOld {
+        /// What it supports.
+        has: String,
+        /// The oldest that would do.
+        needs: String,
+    },
+    /// A device that we do not run on.
+    #[error("{device} is not supported: {why}")]
+    DeviceRefused {
+        /// The device's name.
+        device: String,
+        /// What it has and what is needed.
+        why: String,
+    },
+    /// Device memory ran out.
+    #[error("out of device memory for {what}: needs {needs} bytes, has {has} free of {total}")]
+    DeviceMemory {
+        /// What the memory was for, its owner first.
+        what: String,
+        /// Bytes asked for.
+        needs: usize,
+        /// Bytes free at that moment.
+        has: usize,
+        /// Bytes the device has in all.
+        total: usize,
+    },
+    /// The driver refused a call; the device still works.
+    #[error("cannot {doing}: the CUDA driver answers {}", crate::backend::cuda::Named(*code))]
+    Device {
+        /// The driver's number.
+        code: u32,
+        /// What was being done.
+        doing: &'static str,
+    },
+    /// The process has lost its device: nothing that it computes there can be trusted any more.
+    #[error(
+        "{why}: the CUDA driver answers {}; this process has lost the device and must end",
+        crate::backend::cuda::Named(*code)
+    )]
+    DeviceLost {
+        /// The driver's number.
+        code: u32,
+        /// What was being done when it was noticed.
+        why: String,
+    },
+    /// A kernel cannot be compiled, found or loaded.
+    #[error("kernel {kernel}: {why}")]
+    Kernel {
+        /// The kernel's file stem, with its constants if it has any.
+        kernel: String,
+        /// The compiler's log, or what is missing and how to get it.
+        why: String,
+    },
 }
 
 impl Error {
@@ -135,12 +198,19 @@ impl Error {
         }
     }
 
-    /// What the process ends with: 3 for a refused file, 2 for a wrong command line, else 1.
+    /// A kernel that cannot be used.
+    pub fn kernel(kernel: impl Into<String>, why: impl Into<String>) -> Self {
+        Error::Kernel { kernel: kernel.into(), why: why.into() }
+    }
+
+    /// What the process ends with: 3 for a refused file, 2 for a wrong command line, 86 for a lost
+    /// device, which only a new process gets back; else 1.
     pub fn exit_code(&self) -> u8 {
         match self {
             Error::Refused { .. } => 3,
             Error::Usage(_) | Error::Parameter { .. } => 2,
-            Error::Io { .. } | Error::BadLogits { .. } => 1,
+            Error::DeviceLost { .. } => 86,
+            _ => 1,
         }
     }
 

@@ -22,6 +22,14 @@ pub const CAPABILITIES: &[Capability] = &[
         probe: cargo,
     },
     Capability {
+        name: "cc",
+        about: "a C compiler, for libraries that pretend to be a driver",
+        probe: || match in_path("cc") {
+            true => Ok(()),
+            false => Err("no cc in PATH".into()),
+        },
+    },
+    Capability {
         name: "cuda",
         about: "an NVIDIA driver with at least one device",
         probe: crate::cuda_probe::probe,
@@ -35,6 +43,14 @@ pub const CAPABILITIES: &[Capability] = &[
         },
     },
     Capability {
+        name: "nvrtc",
+        about: "the kernel compiler's library, which ORCD_NVRTC names",
+        probe: || match std::env::var_os("ORCD_NVRTC") {
+            Some(_) => Ok(()),
+            None => Err("ORCD_NVRTC is not set".into()),
+        },
+    },
+    Capability {
         name: "procfs",
         about: "a /proc that lists this process's mappings and descriptors",
         probe: || match std::path::Path::new("/proc/self/maps").exists() {
@@ -45,12 +61,15 @@ pub const CAPABILITIES: &[Capability] = &[
 ];
 
 fn cargo() -> Result<(), String> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let found = std::env::split_paths(&path).any(|folder| folder.join("cargo").is_file());
-    match found || std::env::var_os("CARGO").is_some() {
+    match in_path("cargo") || std::env::var_os("CARGO").is_some() {
         true => Ok(()),
         false => Err("no cargo in PATH".into()),
     }
+}
+
+fn in_path(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }
 
 /// The row called `name`.

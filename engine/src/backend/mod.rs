@@ -8,6 +8,7 @@
 
 pub mod composed;
 pub mod cpu;
+pub mod cuda;
 pub mod taps;
 
 pub use taps::{NoTaps, Tap, Taps};

@@ -1,11 +1,14 @@
 //! The command line: one file per subcommand. Knows how a command ends, whatever it does: exit code
-//! 0 fine, 1 anything else, 2 usage, 3 the file was refused; one line on stderr says why. Writes
+//! 0 fine, 1 anything else, 2 usage, 3 the file was refused, 86 a lost device; one line on stderr
+//! says why. Writes
 //! only to what it is given, so that cases can run it in process.
 
 mod detokenize;
+mod devices;
 mod human;
 mod inspect;
 mod json;
+mod kernels;
 mod load;
 mod paint;
 mod progress;
@@ -32,6 +35,7 @@ Exit codes of every command:
   1  anything else (a file that cannot be read, a device that fails)
   2  the command line was wrong
   3  the file was refused; one line on stderr gives the class, the place and the numbers
+  86 a CUDA device was lost; only a new process gets it back
 
 Examples:
   worker-orcd inspect model.gguf             what is in this file?
@@ -46,7 +50,9 @@ struct CommandLine {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Devices(devices::Devices),
     Inspect(inspect::Inspect),
+    Kernels(kernels::Kernels),
     Quantize(quantize::Quantize),
     Tokenize(tokenize::Tokenize),
     Detokenize(detokenize::Detokenize),
@@ -55,7 +61,9 @@ enum Command {
 impl Command {
     fn run(&self, out: &mut Output) -> Result<()> {
         match self {
+            Command::Devices(devices) => devices.run(out),
             Command::Inspect(inspect) => inspect.run(out),
+            Command::Kernels(kernels) => kernels.run(out),
             Command::Quantize(quantize) => quantize.run(out),
             Command::Tokenize(tokenize) => tokenize.run(out),
             Command::Detokenize(detokenize) => detokenize.run(out),

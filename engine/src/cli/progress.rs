@@ -5,7 +5,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
-/// How far a command is with so many bytes.
+/// How far a command is with so many bytes, or steps.
 pub(super) struct Progress {
     bar: ProgressBar,
     started: Instant,
@@ -13,8 +13,16 @@ pub(super) struct Progress {
 
 impl Progress {
     pub(super) fn new(bytes: u64) -> Self {
-        let bar = ProgressBar::with_draw_target(Some(bytes), ProgressDrawTarget::hidden());
-        let template = "{bar:32} {bytes}/{total_bytes} {bytes_per_sec} {eta} {wide_msg}";
+        Self::shown_as(bytes, "{bar:32} {bytes}/{total_bytes} {bytes_per_sec} {eta} {wide_msg}")
+    }
+
+    /// For work that is counted in steps.
+    pub(super) fn steps(count: usize) -> Self {
+        Self::shown_as(count as u64, "{bar:32} {pos}/{len} {eta} {wide_msg}")
+    }
+
+    fn shown_as(length: u64, template: &str) -> Self {
+        let bar = ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::hidden());
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
         }

@@ -1,0 +1,34 @@
+//! The CUDA backend. Without a driver everything here says what is missing and nothing ends the
+//! process; with one, a device passes the gate first, then kernels are found, then memory is taken.
+//!
+//! Layers, each knowing only those before it: `fault` (what the driver's numbers mean), `driver`
+//! (its functions), `gate` and `device` (what there is), `context`, `memory`, `stream`, `module` (a
+//! device in use), and beside them `sources`, `compiler`, `cache`, `pack` (how kernels come about),
+//! joined in `kernels`.
+
+mod build;
+pub mod cache;
+pub mod compiler;
+mod context;
+mod device;
+mod driver;
+mod fault;
+pub mod gate;
+pub mod kernels;
+mod memory;
+mod module;
+pub mod pack;
+mod search;
+pub mod sources;
+mod stream;
+pub mod target;
+pub mod usage;
+
+pub use build::{build, compilations};
+pub use context::Context;
+pub use device::Device;
+pub use driver::{Driver, SYMBOLS};
+pub use fault::{Named, is_sticky};
+pub use memory::{Buffer, Ledger, Owner, Pinned};
+pub use module::{Argument, Function, Launch, Module};
+pub use stream::{Event, Graph, Pending, Stream};
