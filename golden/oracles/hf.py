@@ -3,7 +3,8 @@
     hf.py MODEL.gguf OUT.safetensors < {"prompts": {"short": [ids]}, "rows": {"short": [rows]}}
 
 Writes per prompt the chosen rows of every layer's output (`short/l_out-3`) and of the logits
-(`short/result_output`). Knows how a model is asked; `hf_model` knows how it is made.
+(`short/result_output`), and those logits once more with what llama.cpp does otherwise on purpose
+(`short/as-llama-cpp`). Knows how a model is asked; `hf_model` knows how it is made.
 """
 
 import argparse
@@ -47,11 +48,12 @@ def main():
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
     question = json.load(sys.stdin)
-    _, model = hf_model.load(arguments.model)
+    model, other = (hf_model.load(arguments.model, otherwise) for otherwise in (False, True))
     tensors = {}
     for prompt, ids in question["prompts"].items():
         rows = torch.tensor(question["rows"][prompt])
-        for name, values in ask(model, ids).items():
+        answers = ask(model, ids) | {"as-llama-cpp": ask(other, ids)["result_output"]}
+        for name, values in answers.items():
             tensors[f"{prompt}/{name}"] = values[rows].contiguous()
     words = {"oracle": pinned.words("transformers", "torch", "gguf"), "threads": "1"}
     safetensors.torch.save_file(tensors, arguments.out, metadata=words)

@@ -9,12 +9,17 @@ import transformers
 import hf_weights
 
 
-def load(path):
-    """The model, ready to be asked."""
+def load(path, as_llama_cpp=False):
+    """The model, ready to be asked; on request with what llama.cpp does otherwise on purpose."""
     file = hf_weights.File(path)
     config, kind = {
         "llama": llama, "qwen2": qwen2, "phi3": phi3, "gpt2": gpt2, "gpt-oss": gpt_oss,
     }[file.arch](file)
+    if as_llama_cpp and file.arch == "gpt-oss":
+        # Correction dimensions of YaRN are rounded to whole ones.
+        config.rope_parameters["truncate"] = True
+    if as_llama_cpp and file.arch == "phi3":
+        config.sliding_window = None
     # The plain formulas: no fused kernel may reorder a sum.
     config._attn_implementation = "eager"
     config._experts_implementation = "eager"
@@ -28,7 +33,7 @@ def load(path):
         # Llama 3 scales its frequencies by numbers that the file keeps and the options do not.
         rotary = model.model.rotary_emb
         rotary.inv_freq = rotary.inv_freq / file.tensor("rope_freqs.weight")
-    return file, model
+    return model
 
 
 def common(file):

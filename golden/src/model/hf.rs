@@ -83,12 +83,21 @@ fn files_of(
             file.tensors.insert(tap.into(), tensor.clone());
         }
     }
-    let logits = file.tensors.get("result_output").ok_or("the script gives no logits")?.values();
+    let logits = |tensor: Option<&Tensor>| -> Result<Vec<f32>> {
+        Ok(tensor.ok_or("the script gives no logits")?.values())
+    };
+    let reference = logits(file.tensors.get("result_output"))?;
+    let otherwise = logits(file.tensors.remove("as-llama-cpp").as_ref())?;
     let ids = &prompt.ids;
     file.tensors.insert("ids".into(), Tensor::ids(ids));
     let mut session = Session::new(model, Settings::exact(ids.len()), None)?;
-    let theirs = session.decode(ids, Rows::All)?;
-    let theirs = rows_of(&theirs, model.n_vocab(), &prompt.rows);
-    let apart = distance::between("llama.cpp on the twin", &theirs, &logits, model.n_vocab());
-    Ok((file.write()?, page(prompt, session.n_ctx(), provenance, &apart)?))
+    let n_vocab = model.n_vocab();
+    let theirs = rows_of(&session.decode(ids, Rows::All)?, n_vocab, &prompt.rows);
+    let apart = distance::between("llama.cpp on the twin", &theirs, &reference, n_vocab);
+    let mut page = page(prompt, session.n_ctx(), provenance, &apart)?;
+    // Shows that the oracles differ by what is known of them, and by nothing else.
+    let who = "llama.cpp on the twin, against the library made to round YaRN and drop the window";
+    let rest = distance::between(who, &theirs, &otherwise, n_vocab);
+    page += &format!("\n[explained]\n{rest}\n");
+    Ok((file.write()?, page))
 }

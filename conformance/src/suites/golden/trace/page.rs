@@ -14,6 +14,8 @@ pub(super) struct Page {
     pub n_ctx: usize,
     pub source: BTreeMap<String, String>,
     pub compared: Compared,
+    /// Of a second oracle: what is left between it and llama.cpp once it does as llama.cpp does.
+    pub explained: Option<Compared>,
     #[serde(default)]
     pub taps: BTreeMap<String, Summary>,
 }
