@@ -174,8 +174,8 @@ impl Trace {
         &self.page.compared
     }
 
-    /// What is left between the second oracle and llama.cpp once it does, where the two are known to
-    /// differ, as llama.cpp does.
+    /// What is left between the second oracle and llama.cpp once it does as llama.cpp does, where
+    /// the two are known to differ.
     pub(in crate::suites) fn explained(&self) -> Option<&Compared> {
         self.page.explained.as_ref()
     }
