@@ -9,6 +9,7 @@ pub mod judge;
 pub mod property;
 pub mod reference;
 pub mod snapshot;
+pub mod subject;
 pub mod suites;
 pub mod vector_tools;
 pub mod worker;

@@ -13,6 +13,7 @@ mod infrastructure;
 mod kernels;
 mod loader;
 mod sampler;
+mod repro;
 mod selftest;
 mod text;
 mod tidy;
@@ -38,6 +39,7 @@ pub fn all() -> Vec<Case> {
     cases.extend(kernels::cases());
     cases.extend(loader::cases());
     cases.extend(sampler::cases());
+    cases.extend(repro::cases());
     cases.extend(selftest::cases());
     cases.extend(text::cases());
     cases.extend(tidy::cases());

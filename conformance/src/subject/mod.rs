@@ -1,0 +1,136 @@
+//! The engine in process, as the thing that is judged: a model file on a backend, and the ways to
+//! ask it. Knows no golden and no case.
+
+mod wrapped;
+
+pub use wrapped::{Defect, Wrapped};
+
+use engine::adapters::Architecture;
+use engine::backend::cpu::Cpu;
+use engine::backend::taps::{Recorder, Seen};
+use engine::backend::{Backend, NoTaps, Taps};
+use engine::batch::Role;
+use engine::error::Result;
+use engine::forward::{Context, Logits, Runner};
+use engine::kv::{CachePlan, Precision};
+use engine::loader::Gguf;
+use engine::model::{self, Model};
+use engine::profile::Profile;
+use harness::roots;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// A backend that cases can be run on.
+pub trait Machine: 'static {
+    /// Its type.
+    type Backend: Backend;
+    /// First part of the names of its cases.
+    const NAME: &'static str;
+    /// What the machine must have for it, as a capability.
+    const NEEDS: Option<&'static str>;
+
+    /// A fresh one.
+    fn open() -> Result<Self::Backend>;
+}
+
+/// The CPU, where unwritten memory is NaN.
+pub struct OnCpu;
+
+impl Machine for OnCpu {
+    type Backend = Cpu;
+    const NAME: &'static str = "cpu";
+    const NEEDS: Option<&'static str> = None;
+
+    fn open() -> Result<Cpu> {
+        Ok(Cpu::poisoned())
+    }
+}
+
+/// A model on a backend.
+pub struct Subject<B: Backend> {
+    /// The machine.
+    pub backend: B,
+    /// The model.
+    pub model: Model<B>,
+}
+
+/// How a prompt is fed.
+#[derive(Debug, Clone, Copy)]
+pub struct Feed {
+    /// Rows that are computed together at most.
+    pub max_rows: usize,
+    /// How keys and values are kept.
+    pub kv: Precision,
+    /// How long the sequence is declared to become; at least the prompt.
+    pub total: usize,
+}
+
+impl Feed {
+    /// All rows of a prompt at once, in f32.
+    pub fn whole(tokens: &[u32]) -> Feed {
+        Feed { max_rows: tokens.len().max(1), kv: Precision::F32, total: tokens.len() }
+    }
+
+    /// The same prompt in parts of `max_rows`.
+    pub fn parts(tokens: &[u32], max_rows: usize) -> Feed {
+        Feed { max_rows, ..Feed::whole(tokens) }
+    }
+}
+
+impl<B: Backend> Subject<B> {
+    /// A model file on any backend, after `edit` has had its way with the description.
+    pub fn open(
+        mut backend: B,
+        path: &Path,
+        profile: Profile,
+        edit: impl FnOnce(&mut Architecture),
+    ) -> Result<Self> {
+        let file = Arc::new(Gguf::open(path)?);
+        let mut description = model::describe(&file, profile)?;
+        edit(&mut description.architecture);
+        let model = Model::load(&mut backend, &file, description, |_| ())?;
+        Ok(Subject { backend, model })
+    }
+
+    /// Room for `slots` sequences, poisoned.
+    pub fn context(&mut self, slots: usize, feed: Feed) -> Result<Context<B>> {
+        let total = feed.total.max(1);
+        let mut plan =
+            CachePlan::new(&self.model.architecture, slots, total, feed.max_rows, feed.kv);
+        plan.poison = true;
+        Context::new(&mut self.backend, plan)
+    }
+
+    /// Takes part in a pass.
+    pub fn runner<'r>(&'r mut self, taps: &'r mut dyn Taps) -> Runner<'r, B> {
+        Runner { backend: &mut self.backend, model: &self.model, taps }
+    }
+
+    /// Logits after every token of a prompt.
+    pub fn logits(&mut self, tokens: &[u32], feed: Feed) -> Result<Vec<f32>> {
+        let mut context = self.context(1, feed)?;
+        context.extend(&mut self.runner(&mut NoTaps), 0, tokens, Role::Prompt, Logits::All)
+    }
+
+    /// Everything there is to see while a prompt is computed at once.
+    pub fn trace(&mut self, tokens: &[u32], total: usize) -> Result<Vec<Seen>> {
+        let mut context = self.context(1, Feed { total, ..Feed::whole(tokens) })?;
+        context.start(0, total)?;
+        let mut recorder = Recorder::all();
+        context.extend(&mut self.runner(&mut recorder), 0, tokens, Role::Prompt, Logits::All)?;
+        Ok(recorder.seen)
+    }
+}
+
+/// The small trained models that the project ships, by name.
+pub fn fixtures() -> Vec<(String, PathBuf)> {
+    let folder = roots::project().join("golden/models");
+    let files = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut found: Vec<_> = files
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|ext| ext == "gguf"))
+        .filter_map(|path| Some((path.file_stem()?.to_str()?.to_owned(), path)))
+        .collect();
+    found.sort();
+    found
+}

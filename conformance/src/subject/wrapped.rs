@@ -1,0 +1,164 @@
+//! A backend with a defect: everything goes to the backend inside, but for the verb that is broken
+//! on purpose. The fused verbs keep their default bodies, so that nothing bypasses the defect, and
+//! every hit is counted: a defect that was never met proves nothing.
+
+use engine::adapters::weights::NormWeights;
+use engine::adapters::{Activation, Attention, Norm, Role, Rope};
+use engine::backend::{Backend, Source};
+use engine::batch::Batch;
+use engine::error::Result;
+use engine::kv::CachePlan;
+use engine::loader::Gguf;
+use std::sync::Arc;
+
+/// What is broken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Defect {
+    /// C04: the gate is taken for the up projection and the other way round.
+    GateUpSwapped,
+    /// C19: a norm adds up from the other end when more than one row is there.
+    OrderDependentNorm,
+    /// C11: queries and keys are turned twice.
+    TurnedTwice,
+}
+
+/// A backend with a defect.
+#[derive(Debug)]
+pub struct Wrapped<B> {
+    inner: B,
+    defect: Defect,
+    /// How often the defect was met.
+    pub hits: usize,
+}
+
+impl<B: Backend> Wrapped<B> {
+    /// Breaks a backend.
+    pub fn new(inner: B, defect: Defect) -> Self {
+        Wrapped { inner, defect, hits: 0 }
+    }
+
+    fn meets(&mut self, defect: Defect) -> bool {
+        let meets = self.defect == defect;
+        self.hits += usize::from(meets);
+        meets
+    }
+
+    /// What a norm gives when its sum is taken in f32, forwards for one row and backwards for
+    /// several: a factor of one, but for its last bits.
+    fn order_dependent(&mut self, rows: &B::Rows, out: &B::Rows) -> Result<B::Rows> {
+        let width = self.inner.width(rows);
+        let (before, mut after) = (self.inner.read(rows)?, self.inner.read(out)?);
+        let several = before.len() > width;
+        for (row, out) in before.chunks_exact(width).zip(after.chunks_exact_mut(width)) {
+            let squares = row.iter().map(|x| x * x);
+            let sum: f32 = if several { squares.rev().sum() } else { squares.sum() };
+            let exact: f64 = row.iter().map(|x| f64::from(*x) * f64::from(*x)).sum();
+            let factor = (exact / f64::from(sum)).sqrt() as f32;
+            out.iter_mut().for_each(|x| *x *= factor);
+        }
+        self.inner.write(width, &after)
+    }
+}
+
+/// Verbs that go to the backend inside as they are.
+macro_rules! inside {
+    ($(fn $verb:ident(&mut self $(, $name:ident: $type:ty)*) -> $out:ty;)*) => {$(
+        fn $verb(&mut self $(, $name: $type)*) -> $out {
+            self.inner.$verb($($name),*)
+        }
+    )*};
+}
+
+impl<B: Backend> Backend for Wrapped<B> {
+    type Weight = B::Weight;
+    type Rows = B::Rows;
+    type Step = B::Step;
+    type Cache = B::Cache;
+    type Routing = B::Routing;
+
+    fn name(&self) -> String {
+        format!("{} with {:?}", self.inner.name(), self.defect)
+    }
+
+    fn width(&self, rows: &B::Rows) -> usize {
+        self.inner.width(rows)
+    }
+
+    fn norm(
+        &mut self,
+        norm: Norm,
+        weights: &NormWeights<B::Weight>,
+        rows: &B::Rows,
+    ) -> Result<B::Rows> {
+        let out = self.inner.norm(norm, weights, rows)?;
+        match self.meets(Defect::OrderDependentNorm) {
+            true => self.order_dependent(rows, &out),
+            false => Ok(out),
+        }
+    }
+
+    fn rope(
+        &mut self,
+        rows: &mut B::Rows,
+        rope: &Rope,
+        table: usize,
+        head_dim: usize,
+        step: &B::Step,
+    ) -> Result<()> {
+        if self.meets(Defect::TurnedTwice) {
+            self.inner.rope(rows, rope, table, head_dim, step)?;
+        }
+        self.inner.rope(rows, rope, table, head_dim, step)
+    }
+
+    fn activate(
+        &mut self,
+        activation: Activation,
+        gate: Option<&B::Rows>,
+        up: &B::Rows,
+    ) -> Result<B::Rows> {
+        match gate {
+            Some(gate) if self.meets(Defect::GateUpSwapped) => {
+                self.inner.activate(activation, Some(up), gate)
+            }
+            gate => self.inner.activate(activation, gate, up),
+        }
+    }
+
+    inside! {
+        fn upload(&mut self, file: &Arc<Gguf>, position: usize, role: Role) -> Result<B::Weight>;
+        fn cache(&mut self, plan: &CachePlan) -> Result<B::Cache>;
+        fn step(&mut self, batch: &Batch, ropes: &[Rope]) -> Result<B::Step>;
+        fn save(&mut self, cache: &B::Cache, slot: usize, length: usize) -> Result<Vec<u8>>;
+        fn restore(
+            &mut self, cache: &mut B::Cache, slot: usize, length: usize, saved: &[u8]
+        ) -> Result<()>;
+        fn read(&mut self, rows: &B::Rows) -> Result<Vec<f32>>;
+        fn write(&mut self, width: usize, values: &[f32]) -> Result<B::Rows>;
+        fn read_routing(&mut self, routing: &B::Routing) -> Result<(Vec<u32>, Vec<f32>)>;
+        fn embed(&mut self, table: &B::Weight, step: &B::Step) -> Result<B::Rows>;
+        fn add_positions(
+            &mut self, rows: &mut B::Rows, table: &B::Weight, step: &B::Step
+        ) -> Result<()>;
+        fn matmul(
+            &mut self, weight: &B::Weight, bias: Option<&B::Weight>, rows: &B::Rows, step: &B::Step
+        ) -> Result<B::Rows>;
+        fn slice(&mut self, rows: &B::Rows, start: usize, width: usize) -> Result<B::Rows>;
+        fn store(
+            &mut self, cache: &mut B::Cache, layer: usize, keys: &B::Rows, values: &B::Rows,
+            step: &B::Step
+        ) -> Result<()>;
+        fn attend(
+            &mut self, attention: &Attention, sinks: Option<&B::Weight>, queries: &B::Rows,
+            cache: &B::Cache, layer: usize, step: &B::Step
+        ) -> Result<B::Rows>;
+        fn route(&mut self, scores: &B::Rows, used: usize) -> Result<B::Routing>;
+        fn expert_matmul(
+            &mut self, weight: &B::Weight, bias: Option<&B::Weight>, rows: &B::Rows,
+            source: Source, routing: &B::Routing, step: &B::Step
+        ) -> Result<B::Rows>;
+        fn mix(&mut self, rows: &B::Rows, routing: &B::Routing) -> Result<B::Rows>;
+        fn add(&mut self, rows: &mut B::Rows, others: &B::Rows) -> Result<()>;
+        fn wanted(&mut self, rows: B::Rows, step: &B::Step) -> Result<B::Rows>;
+    }
+}
