@@ -11,6 +11,7 @@ pub mod reference;
 pub mod snapshot;
 pub mod subject;
 pub mod suites;
+pub mod trace;
 pub mod vector_tools;
 pub mod worker;
 
