@@ -5,12 +5,15 @@
 
 mod detokenize;
 mod devices;
+mod arrays;
+mod compute;
 mod human;
 mod inspect;
 mod json;
 mod kernels;
 mod load;
 mod paint;
+mod logits;
 mod progress;
 mod quantize;
 mod rows;
@@ -18,6 +21,7 @@ mod tables;
 mod text;
 mod tokenize;
 mod tokens;
+mod trace;
 
 pub use load::{LoadArgs, TokenizerArgs};
 
@@ -56,6 +60,9 @@ enum Command {
     Quantize(quantize::Quantize),
     Tokenize(tokenize::Tokenize),
     Detokenize(detokenize::Detokenize),
+    Logits(logits::Logits),
+    Quantize(quantize::Quantize),
+    Trace(trace::Trace),
 }
 
 impl Command {
@@ -67,6 +74,9 @@ impl Command {
             Command::Quantize(quantize) => quantize.run(out),
             Command::Tokenize(tokenize) => tokenize.run(out),
             Command::Detokenize(detokenize) => detokenize.run(out),
+            Command::Logits(logits) => logits.run(out),
+            Command::Quantize(quantize) => quantize.run(out),
+            Command::Trace(trace) => trace.run(out),
         }
     }
 }

@@ -15,16 +15,24 @@ use std::io;
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-/// A mapped file. The mapping lives as long as this value.
+/// A mapped file, or one that is part of the program. A mapping lives as long as this value.
 #[derive(Debug)]
 pub struct Mapped {
     path: PathBuf,
-    file: File,
-    identity: Identity,
-    /// Before `map`, so that the guard lets go before the pages do.
-    guard: Option<guard::Guarded>,
-    /// An empty file has no mapping.
-    map: Option<Mmap>,
+    source: Source,
+}
+
+#[derive(Debug)]
+enum Source {
+    File {
+        file: File,
+        identity: Identity,
+        /// Before `map`, so that the guard lets go before the pages do.
+        guard: Option<guard::Guarded>,
+        /// An empty file has no mapping.
+        map: Option<Mmap>,
+    },
+    Program(&'static [u8]),
 }
 
 /// What changes when a file's content does.
@@ -68,12 +76,21 @@ impl Mapped {
             _ => Some(unsafe { Mmap::map(&file) }.map_err(failed("map"))?),
         };
         let guard = map.as_deref().map(guard::Guarded::new);
-        Ok(Mapped { path: path.to_owned(), file, identity, guard, map })
+        let source = Source::File { file, identity, guard, map };
+        Ok(Mapped { path: path.to_owned(), source })
+    }
+
+    /// A file that was compiled into the program; `name` is for messages.
+    pub fn of_program(name: &str, bytes: &'static [u8]) -> Mapped {
+        Mapped { path: name.into(), source: Source::Program(bytes) }
     }
 
     /// All bytes of the file, as many as there were when it was opened.
     pub fn bytes(&self) -> &[u8] {
-        self.map.as_deref().unwrap_or_default()
+        match &self.source {
+            Source::File { map, .. } => map.as_deref().unwrap_or_default(),
+            Source::Program(bytes) => bytes,
+        }
     }
 
     /// Where the file was found.
@@ -83,7 +100,14 @@ impl Mapped {
 
     /// Copies bytes out by reading, not through the mapping.
     pub fn read_at(&self, position: u64, out: &mut [u8]) -> Result<()> {
-        match self.file.read_exact_at(out, position) {
+        let read = match &self.source {
+            Source::File { file, .. } => file.read_exact_at(out, position),
+            Source::Program(bytes) => {
+                let mut left = bytes.get(position as usize..).unwrap_or_default();
+                io::Read::read_exact(&mut left, out)
+            }
+        };
+        match read {
             Ok(()) => Ok(()),
             Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => {
                 self.verify_unchanged()?;
@@ -95,8 +119,9 @@ impl Mapped {
 
     /// Refuses a file that is not the one that was opened.
     pub fn verify_unchanged(&self) -> Result<()> {
-        let metadata = self.file.metadata().map_err(|e| Error::io("look at", &self.path, e))?;
-        let (was, is) = (self.identity, Identity::of(&metadata));
+        let Source::File { file, identity, guard, .. } = &self.source else { return Ok(()) };
+        let metadata = file.metadata().map_err(|e| Error::io("look at", &self.path, e))?;
+        let (was, is) = (*identity, Identity::of(&metadata));
         let detail = if is.size != was.size {
             format!("it had {} bytes when opened and has {} now", was.size, is.size)
         } else if is != was {
@@ -105,7 +130,7 @@ impl Mapped {
                 "modified at {}.{:09} s, after it was opened ({}.{:09} s)",
                 now.0, now.1, then.0, then.1
             )
-        } else if self.guard.as_ref().is_some_and(guard::Guarded::was_hit) {
+        } else if guard.as_ref().is_some_and(guard::Guarded::was_hit) {
             "part of it could not be read: it was cut short meanwhile, or the disk failed".into()
         } else {
             return Ok(());

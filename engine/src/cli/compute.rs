@@ -1,0 +1,124 @@
+//! What every command that computes has in common: model, profile, device, threads. Commands
+//! are written once for all devices: they are a [`Work`], and the device is chosen here.
+
+use super::Output;
+use crate::backend::Backend;
+use crate::backend::cpu::Cpu;
+use crate::error::{Error, Result, shown};
+use crate::loader::{Gguf, check};
+use crate::model::{self, Description, Model};
+use crate::profile::Profile;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::sync::Arc;
+
+/// Which model, and how it is computed. Flatten it into a command's arguments.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct ComputeArgs {
+    /// The model: a GGUF file, or the first part of a split one
+    #[arg(value_name = "MODEL")]
+    pub(super) model: PathBuf,
+
+    /// Whose reading of the model wins where sources disagree: 'reference' (its maker's), or
+    /// 'llama.cpp' (that engine's approximations, to compare with it)
+    #[arg(long, default_value = "reference")]
+    pub(super) profile: Profile,
+
+    /// Where to compute
+    #[arg(long, value_name = "DEVICE", default_value = "cpu")]
+    pub(super) backend: Device,
+
+    /// Do not look for NaN, infinities and MXFP4 scale 255 in the data before using it
+    #[arg(long)]
+    pub(super) no_check: bool,
+
+    /// Threads for reading and computing [default: as many as the machine has]
+    #[arg(long, value_name = "N")]
+    pub(super) threads: Option<NonZeroUsize>,
+}
+
+/// Where to compute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Device {
+    /// The processor.
+    Cpu,
+}
+
+impl FromStr for Device {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Device, String> {
+        match name {
+            "cpu" => Ok(Device::Cpu),
+            _ => Err("there is 'cpu'".to_string()),
+        }
+    }
+}
+
+/// A model that is ready to run.
+pub(super) struct Ready<B: Backend> {
+    /// The machine.
+    pub(super) backend: B,
+    /// The model.
+    pub(super) model: Model<B>,
+    /// Its file.
+    pub(super) file: Arc<Gguf>,
+}
+
+/// What a command does once a model is loaded, on whatever device.
+pub(super) trait Work {
+    /// Does it.
+    fn run<B: Backend>(&self, ready: Ready<B>, output: &mut Output) -> Result<()>;
+}
+
+impl ComputeArgs {
+    /// Opens and describes the model, loads it onto the device and hands it to `work`.
+    pub(super) fn run(&self, work: &impl Work, output: &mut Output) -> Result<()> {
+        let file = Arc::new(Gguf::open(&self.model)?);
+        let name = shown(self.model.as_os_str().as_encoded_bytes());
+        file.warnings().iter().for_each(|warning| output.warn(format!("{name}: {warning}")));
+        let description = model::describe(&file, self.profile)?;
+        if !self.no_check {
+            check::gguf(&file, self.threads)?;
+        }
+        match self.backend {
+            Device::Cpu => work.run(self.ready(Cpu::default(), file, description)?, output),
+        }
+    }
+
+    fn ready<B: Backend>(
+        &self,
+        mut backend: B,
+        file: Arc<Gguf>,
+        description: Description,
+    ) -> Result<Ready<B>> {
+        let model = Model::load(&mut backend, &file, description, |_| ())?;
+        Ok(Ready { backend, model, file })
+    }
+}
+
+/// Token ids: `1,2,3`, or `@FILE` with ids separated by white space.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Tokens(pub(super) Vec<u32>);
+
+impl FromStr for Tokens {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Tokens, String> {
+        let ids = match text.strip_prefix('@') {
+            Some(path) => {
+                std::fs::read_to_string(path).map_err(|e| format!("{}: {e}", shown(path)))?
+            }
+            None => text.replace(',', " "),
+        };
+        let id = |word: &str| word.parse::<u32>().map_err(|e| format!("{}: {e}", shown(word)));
+        let ids: Vec<u32> = ids.split_whitespace().map(id).collect::<Result<_, _>>()?;
+        if ids.is_empty() { Err("no token".into()) } else { Ok(Tokens(ids)) }
+    }
+}
+
+/// Writes a file whole or not at all.
+pub(super) fn write_file(path: &std::path::Path, bytes: &[u8]) -> Result<()> {
+    std::fs::write(path, bytes).map_err(|e| Error::io("write", path, e))
+}
