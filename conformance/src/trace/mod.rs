@@ -8,31 +8,47 @@ use harness::vector::Budget;
 use harness::{Failure, compare};
 use std::collections::BTreeMap;
 
-/// Rows that an oracle recorded at one place, one behind the other.
+/// What an oracle kept of one tap.
 #[derive(Debug, Clone)]
-pub struct Recorded {
-    /// Elements of a row.
-    pub width: usize,
-    /// The rows.
-    pub values: Vec<f32>,
+pub enum Recorded {
+    /// Every element.
+    All(Vec<f32>),
+    /// The elements of some tokens.
+    Rows {
+        /// Which tokens.
+        rows: Vec<usize>,
+        /// Their elements, one token behind the other.
+        values: Vec<f32>,
+    },
+    /// How large it is on the whole, and a few elements.
+    Summary {
+        /// Elements of the whole.
+        length: usize,
+        /// Root of the mean square; absent for integers.
+        rms: Option<f32>,
+        /// Where the elements stand that were kept, and what they are.
+        samples: Vec<(usize, f32)>,
+    },
 }
 
 /// What an oracle recorded, by llama.cpp's names.
 #[derive(Debug, Clone, Default)]
 pub struct Oracle {
-    /// Rows by name; the `K`th further tensor of a name is `NAME#K`.
+    /// Taps by name; the `K`th further tensor of a name is `NAME#K`.
     pub taps: BTreeMap<String, Recorded>,
     /// Who says so.
     pub provenance: String,
 }
 
-/// The family whose graph it was, and what a comparison of it may assume.
+/// What a comparison may assume of a pass.
 #[derive(Debug, Clone, Copy)]
 pub struct Graph<'g> {
     /// `general.architecture`.
     pub family: &'g str,
     /// Whether queries and keys are rotated.
     pub rotated: bool,
+    /// Tokens of the prompt, all computed at once.
+    pub tokens: usize,
 }
 
 /// A comparison in which every tap was close enough.
@@ -55,12 +71,6 @@ pub struct Disagreement {
     pub failure: Failure,
 }
 
-impl From<Disagreement> for Failure {
-    fn from(disagreement: Disagreement) -> Failure {
-        disagreement.failure
-    }
-}
-
 /// Judges all taps in order.
 pub fn judge(
     seen: &[Seen],
@@ -68,7 +78,7 @@ pub fn judge(
     graph: Graph<'_>,
     budget: &Budget,
 ) -> Result<Agreement, Box<Disagreement>> {
-    let mut agreement = Agreement { compared: 0, worst: (0.0, String::new()) };
+    let mut agreement = Agreement { compared: 0, worst: (0.0, "nowhere".into()) };
     for one in seen {
         let red = |failure: Failure| {
             let (tap, occurrence) = (Some(one.tap), one.occurrence);
@@ -82,10 +92,10 @@ pub fn judge(
             }
             return Err(red(format!("{}: the oracle has no such tap", one.tap).into()));
         };
-        let nmse = compare_one(one, &name, &oracle.taps[&name], oracle, budget).map_err(red)?;
+        let nmse = compare_one(one, &oracle.taps[&name], oracle, graph, budget).map_err(red)?;
         agreement.compared += 1;
         if nmse > agreement.worst.0 {
-            agreement.worst = (nmse, one.tap.to_string());
+            agreement.worst = (nmse, place(one));
         }
     }
     match agreement.compared {
@@ -97,30 +107,92 @@ pub fn judge(
     }
 }
 
+/// Where something was seen, in words.
+fn place(one: &Seen) -> String {
+    let again = match one.occurrence {
+        0 => String::new(),
+        n => format!(", met {} times", n + 1),
+    };
+    match one.tap.layer {
+        Some(layer) => format!("layer {layer}, {}{again}", one.tap),
+        None => format!("{}{again}", one.tap),
+    }
+}
+
 fn compare_one(
     one: &Seen,
-    name: &str,
     recorded: &Recorded,
     oracle: &Oracle,
+    graph: Graph<'_>,
     budget: &Budget,
 ) -> Result<f64, Failure> {
-    let (tap, occurrence) = (one.tap, one.occurrence);
-    let what = match (occurrence, tap.layer) {
-        (0, Some(layer)) => format!("layer {layer}, {tap}"),
-        (n, Some(layer)) => format!("layer {layer}, {tap} (met {} times)", n + 1),
-        (_, None) => format!("{tap}"),
+    let what = place(one);
+    let chosen;
+    let (got, want) = match recorded {
+        Recorded::All(values) => (&one.values, values),
+        Recorded::Rows { rows, values } => {
+            let width = one.values.len() / graph.tokens;
+            let row = |row: &usize| &one.values[row * width..(row + 1) * width];
+            chosen = rows.iter().flat_map(row).copied().collect();
+            (&chosen, values)
+        }
+        Recorded::Summary { length, rms, samples } => {
+            return summary(one, *length, *rms, samples, budget);
+        }
     };
-    if recorded.width != one.width {
-        let (theirs, ours) = (recorded.width, one.width);
-        return Err(format!("{what}: rows of {ours}, but {name} has rows of {theirs}").into());
-    }
-    let rows = recorded.values.len() / recorded.width;
-    let comparison = compare::arrays(&what, &one.values, &recorded.values)
-        .shape(&[("token", rows), ("element", one.width)])
+    let width = one.width.min(want.len());
+    let comparison = compare::arrays(&what, got, want)
+        .shape(&[("row", want.len() / width), ("element", width)])
         .provenance(&oracle.provenance);
     // Experts are picked, not computed: one that differs is another expert.
-    if tap.name == "ffn_moe_topk" {
+    if one.tap.name == "ffn_moe_topk" {
         return comparison.exactly().map(|()| 0.0);
     }
     comparison.within(budget).map(|measured| measured.nmse)
+}
+
+/// What a few elements and the size of the whole can say. An element may be off by five times the
+/// budget's root mean square error, which normal errors exceed once in two million elements.
+fn summary(
+    one: &Seen,
+    length: usize,
+    rms: Option<f32>,
+    samples: &[(usize, f32)],
+    budget: &Budget,
+) -> Result<f64, Failure> {
+    let what = place(one);
+    if one.values.len() != length {
+        let ours = one.values.len();
+        return Err(format!("{what}: {ours} elements, the oracle has {length}").into());
+    }
+    let Some(rms) = rms.map(f64::from) else {
+        let off = samples.iter().find(|(at, want)| one.values[*at] != *want);
+        return match off {
+            None => Ok(0.0),
+            Some((at, want)) => {
+                let got = one.values[*at];
+                Err(format!("{what}: element {at} is {got}, the oracle has {want}").into())
+            }
+        };
+    };
+    let bound = budget.nmse.ok_or("a budget without an nmse")?;
+    let slack = 5.0 * bound.sqrt() * rms;
+    let mut error = 0.0;
+    for (at, want) in samples {
+        let (got, want) = (f64::from(one.values[*at]), f64::from(*want));
+        if !((got - want).abs() <= slack) {
+            let detail = format!(
+                "{what}: element {at} is {got:e}, the oracle has {want:e}; \
+                 the tap's rms is {rms:e}, so {slack:e} are allowed"
+            );
+            return Err(detail.into());
+        }
+        error += (got - want) * (got - want);
+    }
+    let square = |value: &f32| f64::from(*value) * f64::from(*value);
+    let ours = (one.values.iter().map(square).sum::<f64>() / length as f64).sqrt();
+    if !((ours - rms).abs() <= bound.sqrt() * rms) {
+        return Err(format!("{what}: rms {ours:e}, the oracle has {rms:e}").into());
+    }
+    Ok(error / (samples.len() as f64 * rms * rms))
 }
