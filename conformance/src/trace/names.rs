@@ -27,7 +27,7 @@ impl Pair {
 /// Every tap of ours.
 pub const PAIRS: &[Pair] = &[
     // GPT-2 adds positions before it names the stream again.
-    pair("inp_embd", &["inpL", "inp_embd"]),
+    pair("inp_embd", &["inpL", "embd"]),
     pair("attn_norm", &["attn_norm"]),
     pair("Qcur", &["Qcur"]),
     pair("Kcur", &["Kcur"]),

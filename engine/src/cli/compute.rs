@@ -1,24 +1,21 @@
 //! What every command that computes has in common: model, profile, device, threads. Commands
 //! are written once for all devices: they are a [`Work`], and the device is chosen here.
 
-use super::Output;
+use super::{LoadArgs, Output};
 use crate::backend::Backend;
 use crate::backend::cpu::Cpu;
 use crate::error::{Error, Result, shown};
-use crate::loader::{Gguf, check};
+use crate::loader::Gguf;
 use crate::model::{self, Description, Model};
 use crate::profile::Profile;
-use std::num::NonZeroUsize;
-use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 
 /// Which model, and how it is computed. Flatten it into a command's arguments.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct ComputeArgs {
-    /// The model: a GGUF file, or the first part of a split one
-    #[arg(value_name = "MODEL")]
-    pub(super) model: PathBuf,
+    #[command(flatten)]
+    pub(super) load: LoadArgs,
 
     /// Whose reading of the model wins where sources disagree: 'reference' (its maker's), or
     /// 'llama.cpp' (that engine's approximations, to compare with it)
@@ -28,14 +25,6 @@ pub(super) struct ComputeArgs {
     /// Where to compute
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     pub(super) backend: Device,
-
-    /// Do not look for NaN, infinities and MXFP4 scale 255 in the data before using it
-    #[arg(long)]
-    pub(super) no_check: bool,
-
-    /// Threads for reading and computing [default: as many as the machine has]
-    #[arg(long, value_name = "N")]
-    pub(super) threads: Option<NonZeroUsize>,
 }
 
 /// Where to compute.
@@ -75,13 +64,10 @@ pub(super) trait Work {
 impl ComputeArgs {
     /// Opens and describes the model, loads it onto the device and hands it to `work`.
     pub(super) fn run(&self, work: &impl Work, output: &mut Output) -> Result<()> {
-        let file = Arc::new(Gguf::open(&self.model)?);
-        let name = shown(self.model.as_os_str().as_encoded_bytes());
+        let file = Arc::new(self.load.open()?);
+        let name = shown(self.load.model.as_os_str().as_encoded_bytes());
         file.warnings().iter().for_each(|warning| output.warn(format!("{name}: {warning}")));
         let description = model::describe(&file, self.profile)?;
-        if !self.no_check {
-            check::gguf(&file, self.threads)?;
-        }
         match self.backend {
             Device::Cpu => work.run(self.ready(Cpu::default(), file, description)?, output),
         }

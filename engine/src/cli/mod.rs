@@ -3,17 +3,17 @@
 //! says why. Writes
 //! only to what it is given, so that cases can run it in process.
 
-mod detokenize;
-mod devices;
 mod arrays;
 mod compute;
+mod detokenize;
+mod devices;
 mod human;
 mod inspect;
 mod json;
 mod kernels;
 mod load;
-mod paint;
 mod logits;
+mod paint;
 mod progress;
 mod quantize;
 mod rows;
@@ -61,7 +61,6 @@ enum Command {
     Tokenize(tokenize::Tokenize),
     Detokenize(detokenize::Detokenize),
     Logits(logits::Logits),
-    Quantize(quantize::Quantize),
     Trace(trace::Trace),
 }
 
@@ -75,7 +74,6 @@ impl Command {
             Command::Tokenize(tokenize) => tokenize.run(out),
             Command::Detokenize(detokenize) => detokenize.run(out),
             Command::Logits(logits) => logits.run(out),
-            Command::Quantize(quantize) => quantize.run(out),
             Command::Trace(trace) => trace.run(out),
         }
     }
