@@ -52,19 +52,20 @@ def _pieces_without_meaning():
     return pre_tokenizers.Sequence([cut, pretokenizers.byte_level()])
 
 
-def _trained(family):
+def trained(family, texts, size):
+    """Merges of a family on `texts`: `size` tokens with the 256 bytes, special ones not counted."""
     tokenizer = Tokenizer(models.BPE(ignore_merges=family.get("ignore_merges", False)))
     own = pretokenizers.pretokenizer(family["pre"])
     tokenizer.pre_tokenizer = _pieces_without_meaning() if family.get("crossing") else own
     trainer = trainers.BpeTrainer(
-        vocab_size=TRAINED, show_progress=False, min_frequency=2,
+        vocab_size=size, show_progress=False, min_frequency=2,
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()))
-    tokenizer.train_from_iterator(list(corpus.lines(SEED, 3000)), trainer)
+    tokenizer.train_from_iterator(texts, trainer)
     tokenizer.pre_tokenizer = own
     return tokenizer
 
 
-def _finished(tokenizer, family):
+def finished(tokenizer, family):
     """Adds what surrounds the merges in the family's tokenizer.json."""
     tokenizer.normalizer = pretokenizers.normalizer(family["pre"])
     tokenizer.decoder = decoders.ByteLevel()
@@ -81,7 +82,8 @@ def _finished(tokenizer, family):
 def write(folder):
     """FAMILY.json and FAMILY.gguf for every family."""
     for name, family in FAMILIES.items():
-        tokenizer = _finished(_trained(family), family)
+        texts = list(corpus.lines(SEED, 3000))
+        tokenizer = finished(trained(family, texts, TRAINED), family)
         v.write_json(folder / f"{name}.json", tokenizer)
         vocabulary = tokenizer.get_vocab(with_added_tokens=True)
         tokens = sorted(vocabulary, key=vocabulary.get)

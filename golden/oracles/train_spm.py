@@ -11,6 +11,7 @@ import vocabulary as v
 SEED = 8
 PIECES = 1500
 SPACE = "▁"
+OWN = ["<unk>", "<s>", "</s>"]
 
 # Phi-3's tokens swallow the white space to their right; these strip nothing (its tokenizer.json).
 PHI3 = ["<|endoftext|>", "<|assistant|>", "<|placeholder1|>", "<|placeholder2|>",
@@ -19,16 +20,17 @@ PHI3 = ["<|endoftext|>", "<|assistant|>", "<|placeholder1|>", "<|placeholder2|>"
 STRIPS_NOTHING = {"<unk>", "<s>", "<|endoftext|>"}
 
 
-def _trained():
-    """The model file's bytes. Settings as published for Llama 2: identity, dummy prefix, digits."""
+def trained(lines, size, dummy_prefix=True):
+    """The model file's bytes. Settings as published for Llama 2: identity, dummy prefix, digits.
+
+    `lines` hold no line break, as where SentencePiece reads files: so it has no piece but its byte.
+    """
     model = io.BytesIO()
-    # Line by line, as SentencePiece reads files: so a line break has no piece but its byte.
-    lines = [line for text in corpus.lines(SEED, 3000) for line in text.split("\n") if line]
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(lines), model_writer=model,
-        model_type="bpe", vocab_size=PIECES, byte_fallback=True, split_digits=True,
-        normalization_rule_name="identity", remove_extra_whitespaces=False,
-        allow_whitespace_only_pieces=True, character_coverage=0.999, num_threads=1,
+        model_type="bpe", vocab_size=size, byte_fallback=True, split_digits=True,
+        normalization_rule_name="identity", add_dummy_prefix=dummy_prefix,
+        remove_extra_whitespaces=False, allow_whitespace_only_pieces=True, character_coverage=0.999, num_threads=1,
         minloglevel=2)
     return model.getvalue()
 
@@ -43,7 +45,7 @@ def _merges(pieces):
     return [(a, b) for _, a, b in found]
 
 
-def _tokenizer(model, added, bos):
+def dressed(model, added, bos):
     """The form in which transformers ships such a model: BPE behind a normaliser."""
     ids = range(model.get_piece_size())
     texts = [model.id_to_piece(id) for id in ids]
@@ -75,26 +77,31 @@ def _types(model):
     return [of(id) for id in range(model.get_piece_size())]
 
 
+def llama_added():
+    return [AddedToken(text, normalized=False, special=True) for text in OWN]
+
+
+def phi3_added():
+    """Phi-3's </s> is an added token, but not a special one (its tokenizer.json)."""
+    return [AddedToken(text, normalized=False, rstrip=text not in STRIPS_NOTHING,
+                       special=text != "</s>") for text in OWN + PHI3]
+
+
 def write(folder):
     """spm.model, which is the reference itself, and JSON and GGUF of both families."""
-    trained = _trained()
-    (folder / "spm.model").write_bytes(trained)
-    model = sentencepiece.SentencePieceProcessor(model_proto=trained)
+    lines = [line for text in corpus.lines(SEED, 3000) for line in text.split("\n") if line]
+    proto = trained(lines, PIECES)
+    (folder / "spm.model").write_bytes(proto)
+    model = sentencepiece.SentencePieceProcessor(model_proto=proto)
     texts = [model.id_to_piece(id) for id in range(model.get_piece_size())]
     scores = [model.get_score(id) for id in range(model.get_piece_size())]
-    own = ["<unk>", "<s>", "</s>"]
-
-    llama = [AddedToken(text, normalized=False, special=True) for text in own]
-    v.write_json(folder / "llama.json", _tokenizer(model, llama, bos=True))
+    v.write_json(folder / "llama.json", dressed(model, llama_added(), bos=True))
     keys = {"model": "llama", "pre": "default", "bos_token_id": 1, "eos_token_id": 2,
             "unknown_token_id": 0, "add_bos_token": True, "add_eos_token": False,
             "add_space_prefix": True}
     v.write_gguf(folder / "llama.gguf", "llama golden", keys, texts, _types(model), scores=scores)
 
-    # Phi-3's </s> is an added token, but not a special one (its tokenizer.json).
-    phi3 = [AddedToken(text, normalized=False, rstrip=text not in STRIPS_NOTHING,
-                       special=text != "</s>") for text in own + PHI3]
-    v.write_json(folder / "phi3.json", _tokenizer(model, phi3, bos=False))
+    v.write_json(folder / "phi3.json", dressed(model, phi3_added(), bos=False))
     keys |= {"eos_token_id": len(texts), "add_bos_token": False}
     types = _types(model) + [v.CONTROL] * len(PHI3)
     types[texts.index("</s>")] = v.USER_DEFINED
