@@ -20,7 +20,7 @@ PHI3 = ["<|endoftext|>", "<|assistant|>", "<|placeholder1|>", "<|placeholder2|>"
 STRIPS_NOTHING = {"<unk>", "<s>", "<|endoftext|>"}
 
 
-def trained(lines, size, dummy_prefix=True):
+def trained(lines, size, **options):
     """The model file's bytes. Settings as published for Llama 2: identity, dummy prefix, digits.
 
     `lines` hold no line break, as where SentencePiece reads files: so it has no piece but its byte.
@@ -29,9 +29,9 @@ def trained(lines, size, dummy_prefix=True):
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(lines), model_writer=model,
         model_type="bpe", vocab_size=size, byte_fallback=True, split_digits=True,
-        normalization_rule_name="identity", add_dummy_prefix=dummy_prefix,
-        remove_extra_whitespaces=False, allow_whitespace_only_pieces=True, character_coverage=0.999, num_threads=1,
-        minloglevel=2)
+        normalization_rule_name="identity", remove_extra_whitespaces=False,
+        allow_whitespace_only_pieces=True, character_coverage=0.999, num_threads=1,
+        minloglevel=2, **options)
     return model.getvalue()
 
 

@@ -123,7 +123,7 @@ def spm_proto(texts):
     for text in texts:
         first, *rest = [line for line in text.split("\n") if line]
         lines += [" " + first, *rest]
-    proto = train_spm.trained(lines, TOKENS, dummy_prefix=False)
+    proto = train_spm.trained(lines, TOKENS, add_dummy_prefix=False)
     # Only the training had no dummy prefix: the file says again that there is one.
     off, on = (b"\n\x08identity" + rest for rest in (b"\x12\x00\x18\x00", b"\x12\x00\x18\x01"))
     if proto.count(off) != 1:

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// What people write under `golden/`; everything else is recorded.
-const AUTHORED: [&str; 10] = [
+const AUTHORED: [&str; 11] = [
     ".cargo",
     ".gitattributes",
     "Cargo.lock",
@@ -17,6 +17,7 @@ const AUTHORED: [&str; 10] = [
     "MANIFEST.toml", // recorded, and the one that lists the others
     "README.md",
     "inputs",
+    "models", // trained; recordings name them as inputs, with their digests
     "oracles",
     "src",
     "target",
