@@ -11,6 +11,35 @@ const MOST_NMSE: f64 = 1e-10;
 /// A number that a text states was rounded, or summed up from what differs in its last bits.
 const MOST_RELATIVE: f64 = 1e-4;
 
+/// Fails unless what must be told apart is told apart: asked before anything is called alike.
+pub(crate) fn open_eyes() -> Result<()> {
+    let file = |value: f32| {
+        let tensors = [("x".into(), Tensor::floats(&[1, 2], &[1.0, value]))].into();
+        File { metadata: [("oracle".into(), "x".into())].into(), tensors }.write()
+    };
+    let tensors = |old, new| {
+        Ok::<_, Box<dyn std::error::Error>>(alike("x.safetensors", &file(old)?, &file(new)?))
+    };
+    let texts = |old: &str, new: &str| alike("x.toml", old.as_bytes(), new.as_bytes());
+    let seen = [
+        tensors(1.0, 1.000_001)?,
+        !tensors(1.0, 1.000_1)?,
+        !tensors(1.0, f32::NAN)?,
+        !tensors(f32::NAN, f32::NAN)?,
+        texts("margin = 0.50000", "margin = 0.50001"),
+        texts("rms = \"0x1.8p-3\"", "rms = \"0x1.80002p-3\""),
+        !texts("margin = 0.5", "margin = 0.6"),
+        !texts("rms = \"0x1.8p-3\"", "rms = \"0x1.9p-3\""),
+        !texts("ids = [1, 2]", "ids = [1, 3]"),
+        !texts("ids = [1, 2]", "ids = [1]"),
+        !texts("text: \"snow\"", "text: \"rain\""),
+    ];
+    match seen.iter().position(|seen| !seen) {
+        Some(blind) => Err(format!("the comparison between machines misjudges {blind}").into()),
+        None => Ok(()),
+    }
+}
+
 pub(crate) fn alike(path: &str, old: &[u8], new: &[u8]) -> bool {
     if path.ends_with(".safetensors") {
         return tensors(old, new).unwrap_or(false);

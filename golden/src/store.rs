@@ -1,7 +1,7 @@
 //! Recordings on disk: written, compared, explained. Knows paths and bytes, not what they mean.
 
 use crate::Result;
-use crate::alike::alike;
+use crate::alike::{alike, open_eyes};
 use crate::area::{Area, Recording};
 use crate::digest::sha256;
 use crate::manifest::{Entry, Manifest};
@@ -109,6 +109,7 @@ fn compare(area: &Area, recording: &Recording) -> Result<BTreeMap<String, &'stat
     let elsewhere = match (machine(&mut is), wanted.as_mut().and_then(machine)) {
         (Some(here), Some(there)) if here != there => {
             println!("{}: recorded on {there}; here is {here}", area.name);
+            open_eyes()?;
             true
         }
         _ => false,

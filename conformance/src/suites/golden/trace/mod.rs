@@ -12,7 +12,7 @@ use harness::{Case, Failure, Run};
 use page::Page;
 pub(in crate::suites) use page::{Compared, Summary};
 use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 pub(in crate::suites) use texts::{continuations, perplexity};
 
 /// A tensor that the oracle computed; the slowest dimension comes first.
@@ -76,10 +76,24 @@ pub(in crate::suites) fn models(oracle: Oracle) -> Result<Vec<String>, Failure> 
     Ok(names)
 }
 
+/// Every fixture: each must have been asked, by both.
+fn fixtures() -> Result<Vec<String>, Failure> {
+    let mut names = Vec::new();
+    for item in std::fs::read_dir(folder().join("models"))? {
+        let name = item?.file_name().to_string_lossy().into_owned();
+        names.extend(name.strip_suffix(".gguf").map(str::to_string));
+    }
+    names.sort();
+    if names.is_empty() { Err("golden/models holds no model".into()) } else { Ok(names) }
+}
+
 /// The prompts that were recorded for a model: `short`, `long`, `far`.
 pub(in crate::suites) fn prompts(oracle: Oracle, model: &str) -> Result<Vec<String>, Failure> {
     let mut names = Vec::new();
-    for item in std::fs::read_dir(folder().join(oracle.folder()).join(model))? {
+    let folder = folder().join(oracle.folder()).join(model);
+    let items = std::fs::read_dir(&folder)
+        .map_err(|error| format!("{}: {error}; `golden regen` records it", folder.display()))?;
+    for item in items {
         let name = item?.file_name().to_string_lossy().into_owned();
         names.extend(name.strip_suffix(".toml").map(str::to_string));
     }
@@ -237,8 +251,11 @@ fn hex(bytes: &[u8]) -> String {
 pub(super) fn cases() -> Vec<Case> {
     let mut cases = selfcheck::cases();
     for oracle in [Oracle::LlamaCpp, Oracle::Transformers] {
-        match models(oracle) {
-            Ok(models) => cases.extend(models.into_iter().map(|model| readable(oracle, model))),
+        match fixtures().and_then(|fixtures| Ok((fixtures, models(oracle)?))) {
+            Ok((fixtures, asked)) => {
+                let names: BTreeSet<String> = fixtures.into_iter().chain(asked).collect();
+                cases.extend(names.into_iter().map(|model| readable(oracle, model)));
+            }
             Err(failure) => {
                 let name = format!("golden::trace::{}", oracle.folder());
                 cases.push(Case::new(name, move |_| Err(failure.text().into())));
