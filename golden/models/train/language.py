@@ -167,4 +167,4 @@ def held_out(seed, pages):
 
 check()
 if __name__ == "__main__":
-    print(held_out(seed=20261127, pages=40), end="")
+    print(held_out(seed=20261127, pages=130), end="")
