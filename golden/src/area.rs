@@ -13,6 +13,14 @@ pub(crate) struct Recording {
     pub(crate) files: BTreeMap<String, Vec<u8>>,
 }
 
+impl Recording {
+    /// The same files under `folder`.
+    pub(crate) fn moved_into(&mut self, folder: &str) {
+        let files = std::mem::take(&mut self.files).into_iter();
+        self.files = files.map(|(file, bytes)| (format!("{folder}/{file}"), bytes)).collect();
+    }
+}
+
 type Record = Box<dyn Fn() -> Result<Recording>>;
 
 /// One folder under `golden/`, and how it is recorded.

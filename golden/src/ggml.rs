@@ -12,6 +12,7 @@ const CRATE: &str = "llama-cpp-sys-2 0.1.161";
 /// A block format as ggml knows it.
 pub(crate) struct Type {
     pub(crate) name: &'static str,
+    pub(crate) id: u32,
     pub(crate) block_len: usize,
     pub(crate) block_bytes: usize,
     traits: &'static sys::ggml_type_traits,
@@ -29,7 +30,7 @@ impl Type {
             let found = unsafe { CStr::from_ptr(traits.type_name) };
             if found.to_bytes().eq_ignore_ascii_case(name.as_bytes()) {
                 let block_len = usize::try_from(traits.blck_size)?;
-                return Ok(Self { name, block_len, block_bytes: traits.type_size, traits });
+                return Ok(Self { name, id, block_len, block_bytes: traits.type_size, traits });
             }
         }
         Err(format!("this ggml has no type {name}").into())

@@ -6,6 +6,7 @@ mod alike;
 mod area;
 mod digest;
 mod ggml;
+mod gguf;
 mod ids;
 mod llama;
 mod manifest;

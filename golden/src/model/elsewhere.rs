@@ -50,15 +50,14 @@ impl Elsewhere {
         if corpus.as_ref().is_some_and(|corpus| corpus.len() < 2 * CHUNK) {
             return Err(format!("a corpus needs two chunks of {CHUNK} tokens").into());
         }
-        let mut questions = Questions::read()?;
-        questions.continued = vec![text.clone()];
-        let recording = record::model(model, &questions, |twin| {
+        let questions = Questions::read()?;
+        let recording = record::model(model, questions.continued_tokens, |twin| {
             let ids = twin.tokenize(&text, true, true)?;
             let full = ids.len() <= FULL;
             let first = if full { 0 } else { ids.len() - ROWS.min(ids.len()) };
             let rows = (first..ids.len()).collect();
             let prompt = Prompt { name: "prompt", ids, rows, full, without: vec![] };
-            Ok(Asked { prompts: vec![prompt], corpus })
+            Ok(Asked { prompts: vec![prompt], continued: vec![text.clone()], corpus })
         })?;
         fs::create_dir_all(out)?;
         for (name, bytes) in &recording.files {

@@ -4,6 +4,7 @@
 use super::inputs::{Questions, corpus};
 use crate::Result;
 use crate::llama::Model;
+use crate::random::Random;
 use std::collections::BTreeSet;
 
 pub(super) struct Prompt {
@@ -27,20 +28,29 @@ pub(super) fn all(model: &Model, questions: &Questions) -> Result<Vec<Prompt>> {
     let room = model.n_ctx_train();
     let latest = changes.iter().max().map_or(0, |change| change + BEYOND);
     let long = questions.long_tokens.max(latest).min(room);
-    let mut prompts = vec![
-        Prompt {
-            name: "short",
-            rows: (0..short.len()).collect(),
-            ids: short,
-            full: true,
-            without: questions.short_without.clone(),
-        },
-        prompt("long", &text, long, questions.long_rows, &changes)?,
-    ];
+    let mut prompts =
+        vec![whole(short, questions), prompt("long", &text, long, questions.long_rows, &changes)?];
     if room >= questions.far_tokens {
         prompts.push(prompt("far", &text, questions.far_tokens, questions.far_rows, &changes)?);
     }
     Ok(prompts)
+}
+
+/// Tokens of the long prompt of a model without a vocabulary, and rows kept of it.
+const RANDOM: (usize, usize) = (48, 12);
+
+/// Random ids, where there is no vocabulary to make a text of.
+pub(super) fn of_ids(model: &Model) -> Result<Prompt> {
+    let mut random = Random::new(0, "prompt");
+    let (length, kept) = RANDOM;
+    let below = model.n_vocab() as u64;
+    let ids: Vec<i32> = (0..length).map(|_| random.below(below) as i32).collect();
+    prompt("long", &ids, length, kept, &changes(model)?)
+}
+
+fn whole(ids: Vec<i32>, questions: &Questions) -> Prompt {
+    let without = questions.short_without.clone();
+    Prompt { name: "short", rows: (0..ids.len()).collect(), ids, full: true, without }
 }
 
 fn prompt(

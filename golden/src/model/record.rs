@@ -19,18 +19,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::path::Path;
 
-/// A fixture of ours, by name.
+/// A trained fixture, by name.
 pub(super) fn fixture(name: &str) -> Result<Recording> {
     let path = format!("{MODELS}/{name}.gguf");
     let questions = Questions::read()?;
-    let mut recording = model(&root().join(&path), &questions, |twin| {
-        Ok(Asked { prompts: prompt::all(twin, &questions)?, corpus: Some(corpus()?) })
+    let mut recording = model(&root().join(&path), questions.continued_tokens, |twin| {
+        Ok(Asked {
+            prompts: prompt::all(twin, &questions)?,
+            continued: questions.continued.clone(),
+            corpus: Some(corpus()?),
+        })
     })?;
-    let folder = format!("traces/{name}");
-    recording.files = std::mem::take(&mut recording.files)
-        .into_iter()
-        .map(|(file, bytes)| (format!("{folder}/{file}"), bytes))
-        .collect();
+    recording.moved_into(&format!("traces/{name}"));
     recording.inputs = vec![path, QUESTIONS.into(), CORPUS.into()];
     Ok(recording)
 }
@@ -38,6 +38,8 @@ pub(super) fn fixture(name: &str) -> Result<Recording> {
 /// What a model is asked, once its vocabulary is known.
 pub(super) struct Asked {
     pub(super) prompts: Vec<Prompt>,
+    /// Texts to go on with.
+    pub(super) continued: Vec<String>,
     /// What its perplexity is measured on, if it is.
     pub(super) corpus: Option<String>,
 }
@@ -45,7 +47,7 @@ pub(super) struct Asked {
 /// Any model; files are named without a folder.
 pub(super) fn model(
     path: &Path,
-    questions: &Questions,
+    continued_tokens: usize,
     ask: impl FnOnce(&Model) -> Result<Asked>,
 ) -> Result<Recording> {
     let twin = Twin::of(path)?;
@@ -62,8 +64,10 @@ pub(super) fn model(
         files.insert(format!("{}.safetensors", prompt.name), trace);
         files.insert(format!("{}.toml", prompt.name), summary.into_bytes());
     }
-    let greedy = greedy::snapshot(&exact, &questions.continued, questions.continued_tokens)?;
-    files.insert("greedy.snap".into(), snapshot("greedy", "twin", &provenance, &greedy));
+    if !asked.continued.is_empty() {
+        let greedy = greedy::snapshot(&exact, &asked.continued, continued_tokens)?;
+        files.insert("greedy.snap".into(), snapshot("greedy", "twin", &provenance, &greedy));
+    }
     if let Some(corpus) = asked.corpus {
         let text = perplexities(&shipped, &exact, &corpus)?;
         let text = snapshot("perplexity", "file and twin", &provenance, &text);

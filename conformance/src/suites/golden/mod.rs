@@ -3,6 +3,7 @@
 
 mod provenance;
 mod quant;
+mod random;
 pub(super) mod recording;
 pub(super) mod trace;
 
@@ -13,6 +14,7 @@ use std::path::PathBuf;
 pub(super) fn cases() -> Vec<Case> {
     let mut cases = quant::cases();
     cases.extend(provenance::cases());
+    cases.extend(random::cases());
     cases.extend(trace::cases());
     cases
 }

@@ -13,6 +13,7 @@ use page::Page;
 pub(in crate::suites) use page::{Compared, Summary};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 pub(in crate::suites) use texts::{continuations, perplexity};
 
 /// A tensor that the oracle computed; the slowest dimension comes first.
@@ -49,6 +50,8 @@ pub(in crate::suites) enum Oracle {
     LlamaCpp,
     /// The transformers library, for the profile `reference`.
     Transformers,
+    /// llama.cpp on the twin of a random model that lies beside its answers.
+    Random,
 }
 
 impl Oracle {
@@ -56,6 +59,15 @@ impl Oracle {
         match self {
             Self::LlamaCpp => "traces",
             Self::Transformers => "hf",
+            Self::Random => "random",
+        }
+    }
+
+    /// The file that was asked, relative to `golden/`.
+    fn model(self, name: &str) -> String {
+        match self {
+            Self::LlamaCpp | Self::Transformers => format!("models/{name}.gguf"),
+            Self::Random => format!("random/{name}.gguf"),
         }
     }
 }
@@ -63,28 +75,41 @@ impl Oracle {
 /// Between the oracles, once declared differences are taken away; GPT-2 is measured at 7e-8.
 const UNEXPLAINED: f32 = 1e-6;
 
+/// The file of a model that was asked.
+pub(in crate::suites) fn model_file(oracle: Oracle, name: &str) -> PathBuf {
+    folder().join(oracle.model(name))
+}
+
 /// Every model that was asked.
 pub(in crate::suites) fn models(oracle: Oracle) -> Result<Vec<String>, Failure> {
     let folder = folder().join(oracle.folder());
     let mut names = Vec::new();
     if folder.is_dir() {
         for item in std::fs::read_dir(folder)? {
-            names.push(item?.file_name().to_string_lossy().into_owned());
+            let item = item?;
+            if item.path().is_dir() {
+                names.push(item.file_name().to_string_lossy().into_owned());
+            }
         }
     }
     names.sort();
     Ok(names)
 }
 
-/// Every fixture: each must have been asked, by both.
-fn fixtures() -> Result<Vec<String>, Failure> {
+/// Every model that there is to ask about.
+fn askable(oracle: Oracle) -> Result<Vec<String>, Failure> {
+    let files = model_file(oracle, "");
+    let folder = files.parent().ok_or("no folder of models")?;
     let mut names = Vec::new();
-    for item in std::fs::read_dir(folder().join("models"))? {
+    for item in std::fs::read_dir(folder)? {
         let name = item?.file_name().to_string_lossy().into_owned();
         names.extend(name.strip_suffix(".gguf").map(str::to_string));
     }
     names.sort();
-    if names.is_empty() { Err("golden/models holds no model".into()) } else { Ok(names) }
+    match names.is_empty() {
+        true => Err(format!("{} holds no model", folder.display()).into()),
+        false => Ok(names),
+    }
 }
 
 /// The prompts that were recorded for a model: `short`, `long`, `far`.
@@ -115,7 +140,7 @@ impl Trace {
         };
         let page = read(format!("{path}.toml"))?;
         let trace = read(format!("{path}.safetensors"))?;
-        let weights = read(format!("models/{model}.gguf"))?;
+        let weights = read(oracle.model(model))?;
         Self::parse(&path, std::str::from_utf8(&page)?, &trace, &weights)
     }
 
@@ -250,10 +275,10 @@ fn hex(bytes: &[u8]) -> String {
 /// Every trace can be read and belongs to its model; and this suite's own eyes are open.
 pub(super) fn cases() -> Vec<Case> {
     let mut cases = selfcheck::cases();
-    for oracle in [Oracle::LlamaCpp, Oracle::Transformers] {
-        match fixtures().and_then(|fixtures| Ok((fixtures, models(oracle)?))) {
-            Ok((fixtures, asked)) => {
-                let names: BTreeSet<String> = fixtures.into_iter().chain(asked).collect();
+    for oracle in [Oracle::LlamaCpp, Oracle::Transformers, Oracle::Random] {
+        match askable(oracle).and_then(|askable| Ok((askable, models(oracle)?))) {
+            Ok((askable, asked)) => {
+                let names: BTreeSet<String> = askable.into_iter().chain(asked).collect();
                 cases.extend(names.into_iter().map(|model| readable(oracle, model)));
             }
             Err(failure) => {
@@ -268,7 +293,11 @@ pub(super) fn cases() -> Vec<Case> {
 fn readable(oracle: Oracle, model: String) -> Case {
     Case::new(format!("golden::trace::{}::{model}", oracle.folder()), move |run: &mut Run| {
         let prompts = prompts(oracle, &model)?;
-        for wanted in ["short", "long"] {
+        let wanted: &[&str] = match oracle {
+            Oracle::Random => &["long"],
+            _ => &["short", "long"],
+        };
+        for wanted in wanted {
             if !prompts.iter().any(|prompt| prompt == wanted) {
                 return Err(format!("{model}: nothing is recorded of the {wanted} prompt").into());
             }
@@ -286,7 +315,7 @@ fn readable(oracle: Oracle, model: String) -> Case {
             } else if oracle == Oracle::Transformers {
                 return Err(format!("{model}: {prompt}: nothing explains the oracles").into());
             }
-            if silent && oracle == Oracle::LlamaCpp {
+            if silent && oracle != Oracle::Transformers {
                 return Err(format!("{model}: {prompt}: no tap is recorded").into());
             }
             run.figure(&format!("{prompt} rows"), trace.rows().len() as f64, "");
