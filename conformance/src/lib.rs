@@ -6,6 +6,7 @@ pub mod bench;
 pub mod corpus;
 pub mod exact;
 pub mod judge;
+pub mod models;
 pub mod property;
 pub mod reference;
 pub mod snapshot;

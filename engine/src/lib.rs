@@ -13,4 +13,5 @@ pub mod model;
 pub mod profile;
 pub mod quant;
 pub mod sampler;
+pub mod synth;
 pub mod tokenizer;

@@ -15,6 +15,7 @@ mod loader;
 mod repro;
 mod sampler;
 mod selftest;
+mod synth;
 mod text;
 mod tidy;
 pub(crate) mod tokenizer;
@@ -41,6 +42,7 @@ pub fn all() -> Vec<Case> {
     cases.extend(sampler::cases());
     cases.extend(repro::cases());
     cases.extend(selftest::cases());
+    cases.extend(synth::cases());
     cases.extend(text::cases());
     cases.extend(tidy::cases());
     cases.extend(tokenizer::cases());

@@ -1,7 +1,7 @@
 //! `worker-orcd inspect`: what is in a model file.
 
 use super::load::TokenizerArgs;
-use super::{Output, human, json, tables};
+use super::{Output, human, json, rows, tables};
 use crate::error::{Result, shown};
 use crate::loader::{Container, check};
 use crate::tokenizer::Found;
@@ -92,7 +92,7 @@ impl Inspect {
                 output.print(format!("tokenizer refused: {error}"))?;
             }
             // A vocabulary alone has no tensors.
-            if let Some(types) = tables::types(container) {
+            if let Some(types) = tables::types(&rows::rows(container)) {
                 output.print(types)?;
             }
         }
@@ -100,7 +100,7 @@ impl Inspect {
             output.print(tables::metadata(container))?;
         }
         if self.tensors {
-            output.print(tables::tensors(container))?;
+            output.print(tables::tensors(&rows::rows(container)))?;
         }
         Ok(())
     }

@@ -17,6 +17,7 @@ mod paint;
 mod progress;
 mod quantize;
 mod rows;
+mod synth;
 mod tables;
 mod text;
 mod tokenize;
@@ -46,7 +47,8 @@ Examples:
   worker-orcd inspect model.gguf --check     and is its data sound?
   worker-orcd quantize in.gguf out.gguf --type Q8_0
   worker-orcd tokenize model.gguf 'Hello world'
-  worker-orcd detokenize model.gguf --ids 9906,1917")]
+  worker-orcd detokenize model.gguf --ids 9906,1917
+  worker-orcd synth gpt2 --out random.gguf   a model of random weights, to measure with")]
 struct CommandLine {
     #[command(subcommand)]
     command: Command,
@@ -62,6 +64,7 @@ enum Command {
     Detokenize(detokenize::Detokenize),
     Logits(logits::Logits),
     Trace(trace::Trace),
+    Synth(synth::Synth),
 }
 
 impl Command {
@@ -75,6 +78,7 @@ impl Command {
             Command::Detokenize(detokenize) => detokenize.run(out),
             Command::Logits(logits) => logits.run(out),
             Command::Trace(trace) => trace.run(out),
+            Command::Synth(synth) => synth.run(out),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! A tensor as `inspect` prints it, whatever kind of file it is in.
 
 use crate::loader::Container;
+use crate::loader::gguf::Layout;
 
 #[derive(serde::Serialize)]
 pub(super) struct Row<'a> {
@@ -22,17 +23,7 @@ impl Row<'_> {
 /// All tensors, in file order.
 pub(super) fn rows(container: &Container) -> Vec<Row<'_>> {
     match container {
-        Container::Gguf(file) => {
-            let tensors = file.tensors().iter();
-            let row = tensors.map(|tensor| Row {
-                name: &tensor.name,
-                kind: tensor.format.name,
-                shape: &tensor.shape,
-                offset: tensor.offset,
-                bytes: tensor.bytes,
-            });
-            row.collect()
-        }
+        Container::Gguf(file) => of_layout(file.layout()),
         Container::SafeTensors(file) => {
             let tensors = file.tensors().iter();
             let row = tensors.map(|tensor| Row {
@@ -45,4 +36,16 @@ pub(super) fn rows(container: &Container) -> Vec<Row<'_>> {
             row.collect()
         }
     }
+}
+
+/// The tensors of a GGUF file, which need not be written yet.
+pub(super) fn of_layout(layout: &Layout) -> Vec<Row<'_>> {
+    let row = layout.tensors.iter().map(|tensor| Row {
+        name: &tensor.name,
+        kind: tensor.format.name,
+        shape: &tensor.shape,
+        offset: tensor.offset,
+        bytes: tensor.bytes,
+    });
+    row.collect()
 }

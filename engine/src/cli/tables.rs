@@ -91,10 +91,9 @@ fn architecture(file: &Gguf, fact: &mut dyn FnMut(&str, String)) {
 }
 
 /// One row a type: how many tensors have it and what they weigh. Nothing without tensors.
-pub(super) fn types(container: &Container) -> Option<Table> {
+pub(super) fn types(rows: &[Row]) -> Option<Table> {
     let mut totals: Vec<(&str, u64, u64, u64)> = Vec::new();
-    let rows = rows(container);
-    for row in &rows {
+    for row in rows {
         let at = totals.iter().position(|(kind, ..)| *kind == row.kind).unwrap_or_else(|| {
             totals.push((row.kind, 0, 0, 0));
             totals.len() - 1
@@ -135,11 +134,11 @@ pub(super) fn metadata(container: &Container) -> Table {
 }
 
 /// One row a tensor.
-pub(super) fn tensors(container: &Container) -> Table {
+pub(super) fn tensors(rows: &[Row]) -> Table {
     let mut table = table(&["tensor", "type", "shape", "offset", "size"]);
-    for Row { name, kind, shape, offset, bytes } in rows(container) {
+    for Row { name, kind, shape, offset, bytes } in rows {
         let shape = format!("{shape:?}");
-        table.add_row([&bare(name), kind, &shape, &offset.to_string(), &human::bytes(bytes)]);
+        table.add_row([&*bare(name), *kind, &shape, &offset.to_string(), &human::bytes(*bytes)]);
     }
     numbers(&mut table, 3..5);
     table

@@ -52,7 +52,7 @@ pub fn decode(bytes: &[u8], out: &mut [f32]) {
 }
 
 /// Packs scales and minima; the mirror of [`scale_and_min`].
-fn pack(scales: &[u8; 8], mins: &[u8; 8]) -> [u8; 12] {
+pub fn pack(scales: &[u8; 8], mins: &[u8; 8]) -> [u8; 12] {
     std::array::from_fn(|byte| match byte {
         0..4 => scales[byte] | scales[byte + 4] >> 4 << 6,
         4..8 => mins[byte - 4] | mins[byte] >> 4 << 6,
