@@ -12,6 +12,7 @@ mod hf_json;
 mod infrastructure;
 mod kernels;
 mod loader;
+mod model;
 mod repro;
 mod sampler;
 mod selftest;
@@ -39,6 +40,7 @@ pub fn all() -> Vec<Case> {
     cases.extend(infrastructure::cases());
     cases.extend(kernels::cases());
     cases.extend(loader::cases());
+    cases.extend(model::cases());
     cases.extend(sampler::cases());
     cases.extend(repro::cases());
     cases.extend(selftest::cases());

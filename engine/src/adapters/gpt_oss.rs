@@ -27,7 +27,7 @@ impl InferenceAdapter for GptOss {
         if let Scaling::Yarn { rounded, .. } = &mut rope.scaling {
             *rounded = profile == Profile::LlamaCpp;
         }
-        let window = hparams.count("attention.sliding_window", 1..=u32::MAX)?;
+        let window = hparams.count("attention.sliding_window", 1..=i32::MAX as u32)?;
         let Some((count, used)) = hparams.experts()? else {
             return Err(hparams.bad("expert_count", "absent or 0; this family has experts"));
         };

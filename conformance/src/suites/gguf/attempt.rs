@@ -109,9 +109,16 @@ fn panic_text(payload: &(dyn Any + Send)) -> &str {
     text.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("(no text)")
 }
 
-/// What is wrong with the text of a refusal, whoever refused what: it must be one line of
-/// printable text of a bearable length, with a number in it.
+/// What is wrong with the text of a refusal of a container: it must be readable and have a number
+/// in it.
 pub fn unfit(text: &str) -> Option<String> {
+    let numbered = text.contains(|c: char| c.is_ascii_digit());
+    unreadable(text).or_else(|| (!numbered).then(|| format!("a refusal without a number: {text}")))
+}
+
+/// What is wrong with the text of any refusal: it must be one line of printable text of a bearable
+/// length.
+pub fn unreadable(text: &str) -> Option<String> {
     const LONGEST: usize = 1000;
     // Control characters break lines and drive terminals; the others turn text around.
     let hostile =
@@ -119,11 +126,8 @@ pub fn unfit(text: &str) -> Option<String> {
     if let Some(c) = text.chars().find(|c| hostile(*c)) {
         return Some(format!("the message holds {c:?}: {text:?}"));
     }
-    if text.len() > LONGEST {
-        return Some(format!("the message has {} bytes, {LONGEST} allowed", text.len()));
-    }
-    let numbered = text.contains(|c: char| c.is_ascii_digit());
-    (!numbered).then(|| format!("a refusal without a number: {text}"))
+    let long = text.len() > LONGEST;
+    long.then(|| format!("the message has {} bytes, {LONGEST} allowed", text.len()))
 }
 
 /// Where a long piece of work stands, so that a hang can be told from patience.

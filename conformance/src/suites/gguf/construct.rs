@@ -229,7 +229,8 @@ fn hex_byte(text: &str) -> Result<u8, String> {
     }
 }
 
-fn unescape(text: &str) -> Result<Vec<u8>, String> {
+/// Text with `\xHH` for bytes that have no other writing.
+pub fn unescape(text: &str) -> Result<Vec<u8>, String> {
     let mut parts = text.split("\\x");
     let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
     for part in parts {

@@ -8,7 +8,7 @@ pub(crate) mod harmony_parse;
 pub(crate) mod harmony_render;
 mod vector_file;
 
-use crate::suites::{formats, gguf, loader, sampler};
+use crate::suites::{formats, gguf, loader, model, sampler};
 use crate::vector_tools;
 use harness::discover::{self, Found};
 use harness::vector::{self, CaseHead, Head};
@@ -53,6 +53,7 @@ pub const SUITES: &[Suite] = &[
     Suite::of::<gguf::FileVector>(),             // gguf-file
     Suite::of::<harmony_parse::Output>(),        // harmony-parse
     Suite::of::<harmony_render::Conversation>(), // harmony-render
+    Suite::of::<model::ModelVector>(),           // model-file
     Suite::of::<formats::MxElement>(),           // mx-element
     Suite::of::<formats::Mxfp4Layout>(),         // mxfp4-layout
     Suite::of::<sampler::PhiloxBlock>(),         // philox

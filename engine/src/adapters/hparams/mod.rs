@@ -213,6 +213,10 @@ impl<'m> Hparams<'m> {
             Some("no_vocab") => None,
             _ => self.metadata.opt_strings("tokenizer.ggml.tokens")?.map(|all| all.len()),
         };
+        if tokens == Some(0) {
+            let place = Named("key", "tokenizer.ggml.tokens").to_string();
+            return Err(Error::refused(Class::BadVocab, place, "0 tokens"));
+        }
         let declared = self.opt_count("vocab_size", 1..=i32::MAX as u32)?;
         match (tokens, declared) {
             (Some(tokens), Some(declared)) if tokens != declared => {
