@@ -23,6 +23,8 @@ use crate::error::{Error, Result};
 use crate::kv::CachePlan;
 use crate::loader::Gguf;
 use attend::Place;
+use matmul::{Misfit, Pair, Precision};
+use pool::Pool;
 use std::sync::Arc;
 
 /// A weight: a matrix where it lies in its file, or a vector decoded once.
@@ -59,15 +61,30 @@ pub struct Routing {
 }
 
 /// The backend.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Cpu {
     scratch: Scratch,
+    pool: Pool,
+    precision: Precision,
+}
+
+impl Default for Cpu {
+    /// As many threads as the machine has, activations as they are.
+    fn default() -> Cpu {
+        let n_threads = std::thread::available_parallelism().map_or(1, |n| n.get());
+        Cpu::new(n_threads, Precision::Exact)
+    }
 }
 
 impl Cpu {
+    /// A backend with so many threads, the caller's included.
+    pub fn new(n_threads: usize, precision: Precision) -> Cpu {
+        Cpu { scratch: Scratch::default(), pool: Pool::new(n_threads), precision }
+    }
+
     /// A backend whose buffers are full of NaN until they are written.
     pub fn poisoned() -> Cpu {
-        Cpu { scratch: Scratch::poisoned() }
+        Cpu { scratch: Scratch::poisoned(), ..Cpu::default() }
     }
 
     /// New rows, each made from the row at the same place of `rows`.
@@ -77,6 +94,10 @@ impl Cpu {
         pairs.for_each(|(row, out)| make(row, out));
         out
     }
+}
+
+fn misfit(misfit: Misfit) -> Error {
+    Error::Usage(misfit.to_string())
 }
 
 impl Tensor {
@@ -190,12 +211,8 @@ impl Backend for Cpu {
         let weight = weight.matrix()?;
         let bias = bias.map(Tensor::vector).transpose()?;
         let mut out = self.scratch.rows(rows.count(), weight.rows);
-        let mut decoded = vec![0.0; weight.width];
-        for output in 0..weight.rows {
-            weight.row(output, &mut decoded);
-            let pairs = rows.chunks_exact(rows.width()).zip(out.chunks_exact_mut(weight.rows));
-            pairs.for_each(|(row, out)| out[output] = attend::dot(&decoded, row));
-        }
+        let matrix = weight.matrices(1)?;
+        matmul::matmul(&self.pool, self.precision, &matrix, rows, &mut out).map_err(misfit)?;
         if let Some(bias) = bias {
             out.chunks_exact_mut(weight.rows).for_each(|row| ops::add(row, bias));
         }
@@ -290,20 +307,19 @@ impl Backend for Cpu {
     ) -> Result<Rows> {
         let weight = weight.matrix()?;
         let bias = bias.map(Tensor::vector).transpose()?;
-        let (width, outputs) = (rows.width(), weight.rows_per_expert);
+        let outputs = weight.rows_per_expert;
+        let experts = weight.matrices(weight.rows / outputs.max(1))?;
         let mut out = self.scratch.rows(routing.ids.len(), outputs);
-        let mut decoded = vec![0.0; width];
-        for (slot, (expert, out)) in
-            routing.ids.iter().zip(out.chunks_exact_mut(outputs)).enumerate()
-        {
-            let at = if source == Source::Row { slot / routing.used } else { slot };
-            let (row, expert) = (&rows[at * width..(at + 1) * width], *expert as usize);
-            for (output, out) in out.iter_mut().enumerate() {
-                weight.row(expert * outputs + output, &mut decoded);
-                *out = attend::dot(&decoded, row);
-            }
-            if let Some(bias) = bias {
-                ops::add(out, &bias[expert * outputs..(expert + 1) * outputs]);
+        let pair = |(slot, expert): (usize, &u32)| {
+            let row = if source == Source::Row { slot / routing.used } else { slot };
+            Pair { row: row as u32, matrix: *expert }
+        };
+        let pairs: Vec<Pair> = routing.ids.iter().enumerate().map(pair).collect();
+        matmul::matmul_pairs(&self.pool, self.precision, &experts, rows, &pairs, &mut out)
+            .map_err(misfit)?;
+        if let Some(bias) = bias {
+            for (pair, out) in pairs.iter().zip(out.chunks_exact_mut(outputs)) {
+                ops::add(out, &bias[pair.matrix as usize * outputs..][..outputs]);
             }
         }
         Ok(out)

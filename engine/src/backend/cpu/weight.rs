@@ -1,5 +1,6 @@
 //! A tensor in its file, decoded row by row when it is needed.
 
+use super::matmul::Matrices;
 use crate::error::{Class, Error, Result};
 use crate::loader::Gguf;
 use crate::quant::{Decode, Format};
@@ -41,6 +42,13 @@ impl Weight {
     /// Its bytes.
     pub fn data(&self) -> &[u8] {
         self.file.view(&self.file.tensors()[self.position]).data
+    }
+
+    /// Its blocks as `n_matrices` matrices, one after the other.
+    pub(super) fn matrices(&self, n_matrices: usize) -> Result<Matrices<'_>> {
+        let rows = self.rows / n_matrices.max(1);
+        Matrices::new(self.format(), n_matrices, rows, self.width, self.data())
+            .map_err(|misfit| Error::Usage(misfit.to_string()))
     }
 
     /// Bytes of one row.

@@ -1,26 +1,26 @@
-//! Products with activations as they are: a panel of matrix rows is decoded, a stretch of columns
-//! at a time, and multiplied with every activation row that wants it.
+//! Products with activations as they are. A few rows of activations are multiplied with a panel
+//! of matrix rows that is decoded a stretch of columns at a time; for many rows see `many`.
 
 use super::super::pool::Pool;
 use super::groups::{Group, Groups, Row};
 use super::kernels::{self, Kernels, MOST_X, PANEL, TILE};
+use super::many::{BROAD, ByLane};
 use super::output::Output;
 use super::packed::{Packed, STRETCH, STRETCH_LANES};
 use super::tree::{LANES, Lanes};
-use super::{Matrices, Misfit};
+use super::{Matrices, Misfit, spread};
 use crate::quant::Decode;
 use std::cell::RefCell;
+use std::ops::Range;
 
-/// Activation rows between two decodings of a panel: their sums fit the second cache.
-const MOST_ROWS: usize = 96;
-/// Activation rows whose stretch stays in the first cache beside a tile's.
-const NEAR_ROWS: usize = 9;
+/// More activation rows than these are worth arranging by lane.
+const FEW: usize = 6;
 
 /// What a thread works in; kept from product to product.
 struct Scratch {
     /// `[PANEL rows][lanes of a stretch]`
     panel: Vec<Lanes>,
-    /// `[MOST_ROWS][PANEL]`
+    /// `[FEW][PANEL]`
     sums: Vec<Lanes>,
 }
 
@@ -31,11 +31,10 @@ thread_local! {
 }
 
 /// Everything that is the same for all panels.
-struct Plan<'p> {
-    w: &'p Matrices<'p>,
-    x: Packed,
-    out: &'p Output<'p>,
-    kernels: Kernels,
+pub(super) struct Plan<'p> {
+    pub(super) w: &'p Matrices<'p>,
+    pub(super) out: &'p Output<'p>,
+    pub(super) kernels: Kernels,
     decode: Decode,
 }
 
@@ -49,71 +48,76 @@ pub(super) fn product(
 ) -> Result<(), Misfit> {
     let mut decoders = w.format.decoders().filter(|(level, _)| *level <= pool.level());
     let decode = decoders.next().ok_or(Misfit::Format(w.format.name))?.1;
-    let x = Packed::new(pool, x, n, w.cols);
-    let plan = Plan { w, x, out, kernels: kernels::of(pool.level()), decode };
-    let n_panels = w.rows.div_ceil(PANEL);
-    pool.each(groups.0.len() * n_panels, &|item| {
-        let (group, panel) = (&groups.0[item / n_panels], item % n_panels);
-        SCRATCH.with_borrow_mut(|scratch| plan.panel(group, panel * PANEL, scratch));
+    let plan = Plan { w, out, kernels: kernels::of(pool.level()), decode };
+    let many = |group: &Group| group.rows.len() > FEW;
+    let by_lane = groups.0.iter().any(many).then(|| ByLane::new(pool, plan.kernels, x, n, w.cols));
+    let packed = (!groups.0.iter().all(many)).then(|| Packed::new(x, n, w.cols));
+    let n_panels = w.rows.div_ceil(BROAD);
+    let n_outputs = groups.0.iter().map(|group| group.rows.len()).sum::<usize>() * w.rows;
+    spread(pool, n_outputs * w.cols, groups.0.len() * n_panels, &|item| {
+        let (group, first) = (&groups.0[item / n_panels], item % n_panels * BROAD);
+        match (&by_lane, &packed) {
+            (Some(x), _) if many(group) => plan.panel_by_lane(x, group, first),
+            (_, Some(x)) => {
+                for first in (first..w.rows.min(first + BROAD)).step_by(PANEL) {
+                    SCRATCH.with_borrow_mut(|scratch| plan.panel(x, group, first, scratch));
+                }
+            }
+            _ => {}
+        }
     });
     Ok(())
 }
 
 impl Plan<'_> {
     /// All outputs of up to 16 matrix rows from `first` on.
-    fn panel(&self, group: &Group, first: usize, scratch: &mut Scratch) {
+    fn panel(&self, x: &Packed, group: &Group, first: usize, scratch: &mut Scratch) {
         let n_rows = PANEL.min(self.w.rows - first);
         scratch.panel.resize(PANEL * STRETCH_LANES, Lanes::ZERO);
-        for rows in group.rows.chunks(MOST_ROWS) {
-            scratch.sums.clear();
-            scratch.sums.resize(rows.len() * PANEL, Lanes::ZERO);
-            for stretch in 0..self.x.n_stretches() {
-                let len = self.x.width(stretch).div_ceil(LANES);
-                let panel = &mut scratch.panel[..PANEL * len];
-                self.decode(group.matrix, first, n_rows, stretch, panel);
-                let near = rows.chunks(NEAR_ROWS).zip(scratch.sums.chunks_mut(NEAR_ROWS * PANEL));
-                for (rows, sums) in near {
-                    let tiles = panel.chunks_exact(TILE * len).take(n_rows.div_ceil(TILE));
-                    for (tile, w) in tiles.enumerate() {
-                        self.tile(stretch, w, rows, &mut sums[TILE * tile..]);
-                    }
-                }
+        scratch.sums.clear();
+        scratch.sums.resize(group.rows.len() * PANEL, Lanes::ZERO);
+        for stretch in 0..x.n_stretches() {
+            let width = x.width(stretch);
+            let len = width.div_ceil(LANES);
+            let panel = &mut scratch.panel[..PANEL * len];
+            let cols = stretch * STRETCH..stretch * STRETCH + width;
+            for (row, out) in panel.chunks_exact_mut(len).take(n_rows).enumerate() {
+                self.decode(group.matrix, first + row, cols.clone(), out);
             }
-            for (row, sums) in rows.iter().zip(scratch.sums.as_chunks::<PANEL>().0) {
-                let values = (self.kernels.fold)(sums);
-                // SAFETY: the place belongs to this panel and this row, and each pair of the two
-                // is one item of the dispatch.
-                unsafe { self.out.write(row.out * self.w.rows + first, &values[..n_rows]) };
+            let tiles = panel.chunks_exact(TILE * len).take(n_rows.div_ceil(TILE));
+            for (tile, w) in tiles.enumerate() {
+                let sums = &mut scratch.sums[TILE * tile..];
+                self.tile(w, &group.rows, sums, |row| x.row(stretch, row));
             }
+        }
+        for (row, sums) in group.rows.iter().zip(scratch.sums.as_chunks::<PANEL>().0) {
+            let values = (self.kernels.fold)(sums);
+            // SAFETY: the place belongs to this panel and this row, and each pair of the two is
+            // one item of the dispatch.
+            unsafe { self.out.write(row.out * self.w.rows + first, &values[..n_rows]) };
         }
     }
 
-    /// One stretch of the panel's rows as numbers; a row ends in zeros, and rows that the matrix
-    /// does not have keep what they held, because their sums are never looked at.
-    fn decode(
+    /// Some columns of one matrix row as numbers, filled up with zeros to whole lanes.
+    pub(super) fn decode(&self, matrix: usize, row: usize, cols: Range<usize>, out: &mut [Lanes]) {
+        let format = self.w.format;
+        let bytes = |col: usize| col / format.block_len * format.block_bytes;
+        let blocks = &self.w.row(matrix, row)[bytes(cols.start)..bytes(cols.end)];
+        let (values, padding) = Lanes::flat(out).split_at_mut(cols.len());
+        (self.decode)(blocks, values);
+        padding.fill(0.0);
+    }
+
+    /// Four matrix rows times the activation rows, within one stretch.
+    fn tile<'x>(
         &self,
-        matrix: usize,
-        first: usize,
-        n_rows: usize,
-        stretch: usize,
-        panel: &mut [Lanes],
+        w: &[Lanes],
+        rows: &[Row],
+        sums: &mut [Lanes],
+        x: impl Fn(usize) -> &'x [Lanes],
     ) {
-        let (format, width) = (self.w.format, self.x.width(stretch));
-        let start = stretch * STRETCH / format.block_len * format.block_bytes;
-        let bytes = width / format.block_len * format.block_bytes;
-        let len = panel.len() / PANEL;
-        for (row, panel) in panel.chunks_exact_mut(len).take(n_rows).enumerate() {
-            let blocks = &self.w.row(matrix, first + row)[start..][..bytes];
-            let (values, padding) = Lanes::flat(panel).split_at_mut(width);
-            (self.decode)(blocks, values);
-            padding.fill(0.0);
-        }
-    }
-
-    /// Four matrix rows times some activation rows, within one stretch.
-    fn tile(&self, stretch: usize, w: &[Lanes], rows: &[Row], sums: &mut [Lanes]) {
         for (at, rows) in rows.chunks(MOST_X).enumerate() {
-            let row = |i: usize| self.x.row(stretch, rows[i.min(rows.len() - 1)].x);
+            let row = |i: usize| x(rows[i.min(rows.len() - 1)].x);
             let x: [&[Lanes]; MOST_X] = std::array::from_fn(row);
             let kernel = self.kernels.tiles[rows.len() - 1];
             kernel(w, &x[..rows.len()], &mut sums[at * MOST_X * PANEL..]);

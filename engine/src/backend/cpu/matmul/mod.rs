@@ -9,6 +9,7 @@
 mod exact;
 mod groups;
 mod kernels;
+mod many;
 mod output;
 mod packed;
 mod tree;
@@ -145,6 +146,14 @@ pub fn matmul_pairs(
         }
     }
     product(pool, precision, w, x, n, Groups::of(pairs, w.n_matrices), out)
+}
+
+/// Products of fewer numbers than this are done before another thread is awake.
+const WORTH_A_THREAD: usize = 1 << 17;
+
+/// Calls `work` for every item, on all threads if there are `numbers` enough to multiply.
+fn spread(pool: &Pool, numbers: usize, n_items: usize, work: &(dyn Fn(usize) + Sync)) {
+    if numbers < WORTH_A_THREAD { (0..n_items).for_each(work) } else { pool.each(n_items, work) }
 }
 
 fn product(

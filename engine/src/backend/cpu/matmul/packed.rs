@@ -1,8 +1,6 @@
-//! Activations as the exact kernels read them: cut into stretches of columns, so that a stretch of
-//! some rows stays in the nearest cache, aligned, and filled up with zeros to whole lanes.
+//! A few rows of activations as the exact kernels read them: cut into stretches of columns, so
+//! that a stretch stays in the nearest cache, aligned, and filled up with zeros to whole lanes.
 
-use super::super::pool::Pool;
-use super::output::Output;
 use super::tree::{LANES, Lanes};
 
 /// Columns of a stretch: a whole number of blocks of every format.
@@ -19,23 +17,15 @@ pub(super) struct Packed {
 
 impl Packed {
     /// Packs `[n_rows, cols]`.
-    pub(super) fn new(pool: &Pool, x: &[f32], n_rows: usize, cols: usize) -> Self {
+    pub(super) fn new(x: &[f32], n_rows: usize, cols: usize) -> Self {
         let mut lanes = vec![Lanes::ZERO; n_rows * cols.div_ceil(LANES)];
-        let out = Output::new(Lanes::flat(&mut lanes));
-        let row_of = |row: usize| {
-            let x = &x[row * cols..][..cols];
-            for (stretch, values) in x.chunks(STRETCH).enumerate() {
+        let out = Lanes::flat(&mut lanes);
+        for row in 0..n_rows {
+            for (stretch, values) in x[row * cols..][..cols].chunks(STRETCH).enumerate() {
                 let width = values.len().div_ceil(LANES);
                 let at = (stretch * STRETCH_LANES * n_rows + row * width) * LANES;
-                // SAFETY: `at` is the place of this row alone.
-                unsafe { out.write(at, values) };
+                out[at..][..values.len()].copy_from_slice(values);
             }
-        };
-        // Waking threads costs more than copying a few rows.
-        if n_rows < 16 {
-            (0..n_rows).for_each(row_of)
-        } else {
-            pool.each(n_rows, &row_of)
         }
         Packed { lanes, n_rows, cols }
     }

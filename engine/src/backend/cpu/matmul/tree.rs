@@ -15,6 +15,12 @@ impl Lanes {
     pub(super) const ZERO: Lanes = Lanes([0.0; LANES]);
 
     /// The numbers inside a slice of lanes, in order.
+    pub(super) fn numbers(lanes: &[Lanes]) -> &[f32] {
+        // SAFETY: as in `flat`.
+        unsafe { std::slice::from_raw_parts(lanes.as_ptr().cast(), lanes.len() * LANES) }
+    }
+
+    /// The same, to be written.
     pub(super) fn flat(lanes: &mut [Lanes]) -> &mut [f32] {
         // SAFETY: `Lanes` is an array of 16 floats without padding: 64 bytes, aligned to 64.
         unsafe { std::slice::from_raw_parts_mut(lanes.as_mut_ptr().cast(), lanes.len() * LANES) }
@@ -22,6 +28,16 @@ impl Lanes {
 }
 
 const _: () = assert!(size_of::<Lanes>() == LANES * size_of::<f32>());
+
+/// [`fold`] of sixteen sums at once: lane l of all of them is `sums[l·stride]`.
+#[inline(always)] // so that it can be compiled once more for wider registers
+pub(super) fn fold_across(sums: &[Lanes], stride: usize) -> Lanes {
+    let add =
+        |a: [f32; LANES], b: [f32; LANES]| -> [f32; LANES] { std::array::from_fn(|i| a[i] + b[i]) };
+    let l = |i: usize| add(sums[i * stride].0, sums[(i + 8) * stride].0);
+    let four = |i: usize| add(add(l(i), l(i + 1)), add(l(i + 2), l(i + 3)));
+    Lanes(add(four(0), four(4)))
+}
 
 /// The sum of the lanes: halves onto each other, then neighbours, neighbours again, and the last
 /// two. In this order because it is the cheapest one in registers of four and eight.

@@ -3,11 +3,11 @@
 
 #![allow(clippy::needless_range_loop)] // one index counts in several arrays
 
-use super::super::tree::Lanes;
+use super::super::tree::{self, Lanes};
 use super::{Kernels, PANEL, TILE};
 use std::arch::x86_64::*;
 
-// SAFETY (all four): reached through `kernels::of` alone, for a level that the machine has.
+// SAFETY (all): reached through `kernels::of` alone, for a level that the machine has.
 pub(super) const KERNELS: Kernels = Kernels {
     tiles: [
         // SAFETY: as above.
@@ -19,6 +19,24 @@ pub(super) const KERNELS: Kernels = Kernels {
     ],
     // SAFETY: as above.
     fold: |sums| unsafe { fold(sums) },
+    stripes: &[
+        // SAFETY: as above.
+        |w, x, sums| unsafe { stripe::<1>(w, x, sums) },
+        // SAFETY: as above.
+        |w, x, sums| unsafe { stripe::<2>(w, x, sums) },
+        // SAFETY: as above.
+        |w, x, sums| unsafe { stripe::<3>(w, x, sums) },
+        // SAFETY: as above.
+        |w, x, sums| unsafe { stripe::<4>(w, x, sums) },
+        // SAFETY: as above.
+        |w, x, sums| unsafe { stripe::<5>(w, x, sums) },
+        // SAFETY: as above.
+        |w, x, sums| unsafe { stripe::<6>(w, x, sums) },
+    ],
+    // SAFETY: as above.
+    transpose: |from, f, to, t| unsafe { transpose(from, f, to, t) },
+    // SAFETY: as above.
+    fold_across: |sums, stride| unsafe { fold_across(sums, stride) },
 };
 
 /// Half of the lanes: 0 for lanes 0–7, 1 for lanes 8–15.
@@ -117,4 +135,58 @@ fn fold(sums: &[Lanes; PANEL]) -> [f32; PANEL] {
         unsafe { _mm_storeu_ps(out.as_mut_ptr(), _mm_add_ps(low, high)) };
     }
     out
+}
+
+/// Sixteen matrix rows are two registers, six activation rows make twelve of sums.
+#[target_feature(enable = "avx2,fma")]
+fn stripe<const X: usize>(w: &[Lanes], x: &[&[f32]], sums: &mut [Lanes]) {
+    let x: [&[f32]; X] = std::array::from_fn(|i| &x[i][..w.len()]);
+    let sums = &mut sums[..X];
+    let mut acc: [[__m256; 2]; X] =
+        std::array::from_fn(|i| std::array::from_fn(|half| load(&sums[i], half)));
+    for (k, w) in w.iter().enumerate() {
+        let (low, high) = (load(w, 0), load(w, 1));
+        for i in 0..X {
+            // SAFETY: every row has been cut to as many steps as `w` has.
+            let x = _mm256_set1_ps(*unsafe { x[i].get_unchecked(k) });
+            acc[i][0] = _mm256_fmadd_ps(low, x, acc[i][0]);
+            acc[i][1] = _mm256_fmadd_ps(high, x, acc[i][1]);
+        }
+    }
+    for i in 0..X {
+        store(&mut sums[i], 0, acc[i][0]);
+        store(&mut sums[i], 1, acc[i][1]);
+    }
+}
+
+#[target_feature(enable = "avx2,fma")]
+pub(super) fn fold_across(sums: &[Lanes], stride: usize) -> Lanes {
+    tree::fold_across(sums, stride)
+}
+
+/// Four squares of eight.
+#[target_feature(enable = "avx2,fma")]
+pub(super) fn transpose(from: &[Lanes], f: usize, to: &mut [Lanes], t: usize) {
+    for (above, left) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+        let rows: [__m256; 8] = std::array::from_fn(|i| load(&from[f * (8 * above + i)], left));
+        let turned = turn(rows);
+        for i in 0..8 {
+            store(&mut to[t * (8 * left + i)], above, turned[i]);
+        }
+    }
+}
+
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+fn turn(r: [__m256; 8]) -> [__m256; 8] {
+    // Row i of `pairs` holds neighbours of two rows, of `fours` a quarter column of four.
+    let low = |i: usize| _mm256_unpacklo_ps(r[i], r[i + 1]);
+    let high = |i: usize| _mm256_unpackhi_ps(r[i], r[i + 1]);
+    let pairs = [low(0), high(0), low(2), high(2), low(4), high(4), low(6), high(6)];
+    let left = |i: usize| _mm256_shuffle_ps(pairs[i], pairs[i + 2], 0b01_00_01_00);
+    let right = |i: usize| _mm256_shuffle_ps(pairs[i], pairs[i + 2], 0b11_10_11_10);
+    let fours = [left(0), right(0), left(1), right(1), left(4), right(4), left(5), right(5)];
+    let near = |i: usize| _mm256_permute2f128_ps(fours[i], fours[i + 4], 0x20);
+    let far = |i: usize| _mm256_permute2f128_ps(fours[i], fours[i + 4], 0x31);
+    [near(0), near(1), near(2), near(3), far(0), far(1), far(2), far(3)]
 }
