@@ -43,6 +43,14 @@ pub const CAPABILITIES: &[Capability] = &[
         },
     },
     Capability {
+        name: "models",
+        about: "the folder ORCD_MODELS, with real GGUF files",
+        probe: || match std::env::var_os("ORCD_MODELS") {
+            Some(_) => Ok(()),
+            None => Err("ORCD_MODELS is not set".into()),
+        },
+    },
+    Capability {
         name: "nvrtc",
         about: "the kernel compiler's library, which ORCD_NVRTC names",
         probe: || match std::env::var_os("ORCD_NVRTC") {

@@ -13,6 +13,7 @@ mod infrastructure;
 mod kernels;
 mod loader;
 mod model;
+mod real;
 mod repro;
 mod sampler;
 mod selftest;
@@ -42,6 +43,7 @@ pub fn all() -> Vec<Case> {
     cases.extend(loader::cases());
     cases.extend(model::cases());
     cases.extend(sampler::cases());
+    cases.extend(real::cases());
     cases.extend(repro::cases());
     cases.extend(selftest::cases());
     cases.extend(synth::cases());

@@ -3,7 +3,7 @@
 
 mod provenance;
 mod quant;
-mod random;
+pub(super) mod random;
 pub(super) mod recording;
 pub(super) mod trace;
 

@@ -28,7 +28,7 @@ impl Recording {
         let file = std::fs::read(folder().join(path))
             .map_err(|error| format!("golden/{path}: {error}; `golden regen` records it"))?;
         let named = |failure: Failure| format!("golden/{path}: {}", failure.text()).into();
-        Self::parse(path, &file).map_err(named)
+        Self::parse(&format!("golden/{path}"), &file).map_err(named)
     }
 
     pub(super) fn parse(path: &str, file: &[u8]) -> Result<Self, Failure> {
@@ -55,7 +55,7 @@ impl Recording {
     /// A word of provenance.
     pub(in crate::suites) fn metadata(&self, key: &str) -> Result<&str, Failure> {
         let found = self.metadata.get(key).map(String::as_str);
-        Ok(found.ok_or_else(|| format!("golden/{}: no metadata {key}", self.path))?)
+        Ok(found.ok_or_else(|| format!("{}: no metadata {key}", self.path))?)
     }
 
     /// A U8 tensor: its bytes and the bytes of one row.
@@ -120,7 +120,7 @@ impl Recording {
     }
 
     fn wrong(&self, name: &str, what: &str) -> Failure {
-        format!("golden/{}: {name}: {what}", self.path).into()
+        format!("{}: {name}: {what}", self.path).into()
     }
 
     /// The named group that holds block or row `index`.

@@ -13,8 +13,9 @@ use page::Page;
 pub(in crate::suites) use page::{Compared, Summary};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
-pub(in crate::suites) use texts::{continuations, perplexity};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+pub(in crate::suites) use texts::{continuations, continuations_in, perplexity};
 
 /// A tensor that the oracle computed; the slowest dimension comes first.
 pub(in crate::suites) struct Tap {
@@ -130,20 +131,29 @@ impl Trace {
         model: &str,
         prompt: &str,
     ) -> Result<Self, Failure> {
-        let path = format!("{}/{model}/{prompt}", oracle.folder());
-        let read = |path: String| {
-            std::fs::read(folder().join(&path))
-                .map_err(|error| format!("golden/{path}: {error}; `golden regen` records it"))
-        };
-        let page = read(format!("{path}.toml"))?;
-        let trace = read(format!("{path}.safetensors"))?;
-        let weights = read(oracle.model(model))?;
-        Self::parse(&path, std::str::from_utf8(&page)?, &trace, &weights)
+        let answers = folder().join(oracle.folder()).join(model);
+        Self::beside(&answers, prompt, &model_file(oracle, model))
     }
 
-    fn parse(path: &str, page: &str, trace: &[u8], model: &[u8]) -> Result<Self, Failure> {
-        let named =
-            |failure: Failure| -> Failure { format!("golden/{path}: {}", failure.text()).into() };
+    /// The same of any folder that `golden regen` wrote, and the file that was asked.
+    pub(in crate::suites) fn beside(
+        answers: &Path,
+        prompt: &str,
+        model: &Path,
+    ) -> Result<Self, Failure> {
+        let path = |end: &str| answers.join(format!("{prompt}.{end}"));
+        let read = |path: PathBuf| {
+            std::fs::read(&path)
+                .map_err(|error| format!("{}: {error}; `golden regen` records it", path.display()))
+        };
+        let (page, trace) = (read(path("toml"))?, read(path("safetensors"))?);
+        let model = digest_of(model)?;
+        let name = path("safetensors").display().to_string();
+        Self::parse(&name, std::str::from_utf8(&page)?, &trace, &model)
+    }
+
+    fn parse(path: &str, page: &str, trace: &[u8], model: &str) -> Result<Self, Failure> {
+        let named = |failure: Failure| -> Failure { format!("{path}: {}", failure.text()).into() };
         let page = Page::parse(page).map_err(named)?;
         let recording = Recording::parse(path, trace).map_err(named)?;
         let ids = recording.ids("ids")?;
@@ -156,7 +166,7 @@ impl Trace {
         Ok(trace)
     }
 
-    fn check(&self, model: &[u8]) -> Result<(), Failure> {
+    fn check(&self, model: &str) -> Result<(), Failure> {
         let bytes: Vec<u8> = self.ids.iter().flat_map(|id| id.to_le_bytes()).collect();
         let same = |what: &str, is: &str, wanted: &str| -> Result<(), Failure> {
             if is == wanted {
@@ -173,9 +183,8 @@ impl Trace {
             same(key, source(key)?, self.recording.metadata(key)?)?;
         }
         let recorded = source("model-sha256")?;
-        if hex(model) != *recorded {
-            let is = hex(model);
-            return Err(format!("recorded of model {recorded}, but {is} lies here").into());
+        if model != recorded {
+            return Err(format!("recorded of model {recorded}, but {model} lies here").into());
         }
         for name in self.recording.names().filter(|name| *name != "ids") {
             self.values(name)?;
@@ -246,7 +255,7 @@ impl Trace {
     pub(in crate::suites) fn logits(&self) -> Result<(Vec<f32>, usize), Failure> {
         match self.tap("result_output")? {
             Tap { values: Values::Floats(values), shape, .. } => Ok((values, shape[1])),
-            _ => Err(format!("golden/{}: logits are no floats", self.path).into()),
+            _ => Err(format!("{}: logits are no floats", self.path).into()),
         }
     }
 
@@ -258,11 +267,26 @@ impl Trace {
         match values.iter().position(|value| !value.is_finite()) {
             Some(at) => {
                 let value = values[at];
-                Err(format!("golden/{}: {name}: element {at} is {value}", self.path).into())
+                Err(format!("{}: {name}: element {at} is {value}", self.path).into())
             }
             None => Ok((Values::Floats(values), shape)),
         }
     }
+}
+
+/// Of a file of any size.
+fn digest_of(path: &Path) -> Result<String, Failure> {
+    let named = |error: std::io::Error| format!("{}: {error}", path.display());
+    let mut hasher = Sha256::new();
+    let mut file = std::fs::File::open(path).map_err(named)?;
+    let mut part = vec![0; 1 << 20];
+    loop {
+        match file.read(&mut part).map_err(named)? {
+            0 => break,
+            count => hasher.update(&part[..count]),
+        }
+    }
+    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 fn hex(bytes: &[u8]) -> String {

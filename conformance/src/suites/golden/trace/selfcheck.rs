@@ -89,7 +89,7 @@ fn red(read: Result<Trace, Failure>, word: &str) -> Result<(), Failure> {
 }
 
 fn honest() -> Result<(), Failure> {
-    let trace = Trace::parse("x", &page(), &trace(6.0), MODEL)?;
+    let trace = Trace::parse("x", &page(), &trace(6.0), &hex(MODEL))?;
     let (logits, width) = trace.logits()?;
     let summary = trace.summaries().get("l_out-0").ok_or("no summary")?;
     let (rotated, compared) = (trace.last("Qcur-0")?, trace.compared());
@@ -119,30 +119,31 @@ fn missing() -> Result<(), Failure> {
 fn cut() -> Result<(), Failure> {
     let whole = trace(6.0);
     for length in 0..whole.len() {
-        if Trace::parse("x", &page(), &whole[..length], MODEL).is_ok() {
+        if Trace::parse("x", &page(), &whole[..length], &hex(MODEL)).is_ok() {
             return Err(format!("read after {length} of {} bytes", whole.len()).into());
         }
     }
-    red(Trace::parse("x", &page(), &[&whole[..], &[0]].concat(), MODEL), "bytes")
+    red(Trace::parse("x", &page(), &[&whole[..], &[0]].concat(), &hex(MODEL)), "bytes")
 }
 
 fn not_finite() -> Result<(), Failure> {
     for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
-        red(Trace::parse("x", &page(), &trace(value), MODEL), "result_output: element 5")?;
+        red(Trace::parse("x", &page(), &trace(value), &hex(MODEL)), "result_output: element 5")?;
     }
     let nan = page().replace("nmse = \"0x1p-9\"", "nmse = \"nan\"");
-    red(Trace::parse("x", &nan, &trace(6.0), MODEL), "not finite")?;
+    red(Trace::parse("x", &nan, &trace(6.0), &hex(MODEL)), "not finite")?;
     let sample = page().replace("samples = \"0x1p0 0x1p0\"", "samples = \"inf\"");
-    red(Trace::parse("x", &sample, &trace(6.0), MODEL), "not finite")
+    red(Trace::parse("x", &sample, &trace(6.0), &hex(MODEL)), "not finite")
 }
 
 fn another_model() -> Result<(), Failure> {
-    red(Trace::parse("x", &page(), &trace(6.0), b"another"), "lies here")
+    red(Trace::parse("x", &page(), &trace(6.0), &hex(b"another")), "lies here")
 }
 
 fn another_page() -> Result<(), Failure> {
-    let read =
-        |from: &str, to: &str| Trace::parse("x", &page().replace(from, to), &trace(6.0), MODEL);
+    let read = |from: &str, to: &str| {
+        Trace::parse("x", &page().replace(from, to), &trace(6.0), &hex(MODEL))
+    };
     red(read("tokens = 2", "tokens = 3"), "number of ids")?;
     red(read("ids-sha256 = \"", "ids-sha256 = \"0"), "ids")?;
     red(read("rows = [0, 1]", "rows = [0]"), "rows of logits")?;

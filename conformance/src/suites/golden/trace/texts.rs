@@ -4,6 +4,7 @@
 use super::super::folder;
 use harness::Failure;
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 /// How a text goes on.
 pub(in crate::suites) struct Continuation {
@@ -31,18 +32,27 @@ pub(in crate::suites) struct Perplexity {
 
 /// Every continuation recorded of a model's twin.
 pub(in crate::suites) fn continuations(model: &str) -> Result<Vec<Continuation>, Failure> {
-    parse_continuations(&read(model, "greedy")?)
+    continuations_in(&answers(model))
+}
+
+/// The same of any folder that `golden regen` wrote.
+pub(in crate::suites) fn continuations_in(answers: &Path) -> Result<Vec<Continuation>, Failure> {
+    parse_continuations(&read(answers, "greedy")?)
 }
 
 /// A model's perplexity on the authored corpus.
 pub(in crate::suites) fn perplexity(model: &str) -> Result<Perplexity, Failure> {
-    parse_perplexity(&read(model, "perplexity")?)
+    parse_perplexity(&read(&answers(model), "perplexity")?)
 }
 
-fn read(model: &str, what: &str) -> Result<String, Failure> {
-    let path = format!("traces/{model}/{what}.snap");
-    let text = std::fs::read_to_string(folder().join(&path))
-        .map_err(|error| format!("golden/{path}: {error}; `golden regen` records it"))?;
+fn answers(model: &str) -> PathBuf {
+    folder().join("traces").join(model)
+}
+
+fn read(answers: &Path, what: &str) -> Result<String, Failure> {
+    let path = answers.join(format!("{what}.snap"));
+    let text = std::fs::read_to_string(&path)
+        .map_err(|error| format!("{}: {error}; `golden regen` records it", path.display()))?;
     Ok(text)
 }
 
