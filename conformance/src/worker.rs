@@ -16,6 +16,8 @@ pub enum Program {
     Worker,
     /// The judge's.
     Judge,
+    /// A process that loses its CUDA device, to be looked at from outside.
+    LosesItsDevice,
 }
 
 impl Program {
@@ -24,6 +26,7 @@ impl Program {
         match self {
             Program::Worker => "--as-worker-orcd",
             Program::Judge => "--as-judge",
+            Program::LosesItsDevice => "--as-loses-its-device",
         }
     }
 }
@@ -38,6 +41,9 @@ pub fn become_if_asked() -> Option<ExitCode> {
         let mut out = BufWriter::new(stdout().lock());
         let code = engine::cli::run(arguments("worker-orcd"), &mut out, &mut stderr().lock());
         return Some(ExitCode::from(code));
+    }
+    if asked == Program::LosesItsDevice.switch() {
+        return Some(suites::lose_the_device());
     }
     if asked == Program::Judge.switch() {
         return Some(judge::main(arguments("judge"), suites::all));

@@ -15,6 +15,7 @@ pub const VARIABLES: &[(&str, &str)] = &[
     ("ORCD_KERNEL_PACK", "while building: the pack that --features kernel-pack compiles in"),
     ("ORCD_NVRTC", "the kernel compiler's library, to check that every kernel compiles"),
     ("ORCD_RESULTS", "where results go instead of target/judge/results.jsonl"),
+    ("ORCD_UNPOISONED", "1 leaves device memory as it is allocated, for compute-sanitizer"),
     ("ORCD_ROOT", "the project's folder when the suite runs from an archive"),
 ];
 

@@ -4,4 +4,5 @@
 
 pub mod formats;
 pub mod minifloat;
+pub mod ops;
 pub mod sampler;

@@ -7,6 +7,8 @@ pub use wrapped::{Defect, Wrapped};
 
 use engine::adapters::Architecture;
 use engine::backend::cpu::Cpu;
+use engine::backend::cuda::kernels::Kernels;
+use engine::backend::cuda::{self, Cuda};
 use engine::backend::taps::{Recorder, Seen};
 use engine::backend::{Backend, NoTaps, Taps};
 use engine::batch::Role;
@@ -18,7 +20,7 @@ use engine::model::{self, Model};
 use engine::profile::Profile;
 use harness::roots;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 /// A backend that cases can be run on.
 pub trait Machine: 'static {
@@ -44,6 +46,34 @@ impl Machine for OnCpu {
     fn open() -> Result<Cpu> {
         Ok(Cpu::poisoned())
     }
+}
+
+/// The first CUDA device. Kernels are loaded once a process; unwritten memory is NaN and lies
+/// between guards.
+pub struct OnCuda;
+
+impl Machine for OnCuda {
+    type Backend = Cuda;
+    const NAME: &'static str = "cuda";
+    const NEEDS: Option<&'static str> = Some("cuda");
+
+    fn open() -> Result<Cuda> {
+        // Poison is written memory, in which a tool that looks for unwritten memory finds none.
+        let poisoned = std::env::var_os("ORCD_UNPOISONED").is_none();
+        Cuda::on(&loaded_kernels()?, poisoned)
+    }
+}
+
+/// The kernels of the first CUDA device, loaded once a process.
+pub fn loaded_kernels() -> Result<Arc<Kernels>> {
+    static KERNELS: Mutex<Option<Arc<Kernels>>> = Mutex::new(None);
+    let mut known = KERNELS.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    if let Some(kernels) = &*known {
+        return Ok(kernels.clone());
+    }
+    let kernels = Arc::new(Kernels::new(&cuda::Context::open(0)?)?);
+    *known = Some(kernels.clone());
+    Ok(kernels)
 }
 
 /// A model on a backend.

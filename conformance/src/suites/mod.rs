@@ -3,6 +3,7 @@
 mod bench_smoke;
 mod chat;
 mod cpu;
+mod cuda;
 mod device;
 mod formats;
 mod gates;
@@ -14,6 +15,7 @@ mod kernels;
 mod loader;
 mod model;
 mod real;
+mod op;
 mod repro;
 mod sampler;
 mod selftest;
@@ -24,6 +26,7 @@ pub(crate) mod tokenizer;
 mod twins;
 pub mod vectors;
 
+pub use cuda::lose_the_device;
 use harness::Case;
 
 /// Every case there is on this machine.
@@ -32,6 +35,7 @@ pub fn all() -> Vec<Case> {
     cases.extend(bench_smoke::cases());
     cases.extend(chat::cases());
     cases.extend(cpu::cases());
+    cases.extend(cuda::cases());
     cases.extend(device::cases());
     cases.extend(formats::cases());
     cases.extend(gates::cases());
@@ -42,6 +46,7 @@ pub fn all() -> Vec<Case> {
     cases.extend(kernels::cases());
     cases.extend(loader::cases());
     cases.extend(model::cases());
+    cases.extend(op::cases());
     cases.extend(sampler::cases());
     cases.extend(real::cases());
     cases.extend(repro::cases());

@@ -2,7 +2,7 @@
 //! on nothing else. Each case asks the same prompt in another way and wants the same bytes. The
 //! negative control breaks one reduction on purpose and must be caught.
 
-use crate::subject::{Defect, Feed, Machine, OnCpu, Subject, Wrapped, fixtures};
+use crate::subject::{Defect, Feed, Machine, OnCpu, OnCuda, Subject, Wrapped, fixtures};
 use engine::backend::{Backend, NoTaps};
 use engine::batch::{Batch, Role};
 use engine::error::Result as EngineResult;
@@ -20,6 +20,7 @@ type Ask<B> = fn(&mut Subject<B>, &[u32]) -> EngineResult<Vec<f32>>;
 
 pub(super) fn cases() -> Vec<Case> {
     let mut cases = on::<OnCpu>();
+    cases.extend(on::<OnCuda>());
     for (model, path) in fixtures() {
         // The CPU computes prompt and generated rows alike; others need not.
         let name = format!("cpu::repro::{model}::generated-as-prompt");

@@ -4,6 +4,7 @@
 use super::{LoadArgs, Output};
 use crate::backend::Backend;
 use crate::backend::cpu::Cpu;
+use crate::backend::cuda::Cuda;
 use crate::error::{Error, Result, shown};
 use crate::loader::Gguf;
 use crate::model::{self, Description, Model};
@@ -22,7 +23,7 @@ pub(super) struct ComputeArgs {
     #[arg(long, default_value = "reference")]
     pub(super) profile: Profile,
 
-    /// Where to compute
+    /// Where to compute: cpu, or a CUDA device such as cuda:0 (see 'worker-orcd devices')
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     pub(super) backend: Device,
 }
@@ -32,15 +33,22 @@ pub(super) struct ComputeArgs {
 pub(super) enum Device {
     /// The processor.
     Cpu,
+    /// A CUDA device, by the driver's number.
+    Cuda(usize),
 }
 
 impl FromStr for Device {
     type Err = String;
 
     fn from_str(name: &str) -> Result<Device, String> {
-        match name {
-            "cpu" => Ok(Device::Cpu),
-            _ => Err("there is 'cpu'".to_string()),
+        let number = |rest: &str| match rest {
+            "" => Some(0),
+            rest => rest.strip_prefix(':')?.parse().ok(),
+        };
+        match (name, name.strip_prefix("cuda").and_then(number)) {
+            ("cpu", _) => Ok(Device::Cpu),
+            (_, Some(ordinal)) => Ok(Device::Cuda(ordinal)),
+            _ => Err("there are 'cpu' and 'cuda:N'".to_string()),
         }
     }
 }
@@ -70,6 +78,9 @@ impl ComputeArgs {
         let description = model::describe(&file, self.profile)?;
         match self.backend {
             Device::Cpu => work.run(self.ready(Cpu::default(), file, description)?, output),
+            Device::Cuda(ordinal) => {
+                work.run(self.ready(Cuda::open(ordinal)?, file, description)?, output)
+            }
         }
     }
 

@@ -8,7 +8,7 @@ use super::module::{Function, Module};
 use super::pack::Pack;
 use super::sources::{Unit, sha256};
 use super::target;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock};
 
@@ -59,6 +59,11 @@ impl Kernels {
         })
     }
 
+    /// The device that they are loaded on.
+    pub fn context(&self) -> &Arc<Context> {
+        &self.context
+    }
+
     /// The kernel `symbol` of `engine/kernels/STEM.cu`.
     pub fn function(&self, stem: &str, symbol: &str) -> Result<Function> {
         self.function_for(stem, &[], symbol)
@@ -72,6 +77,33 @@ impl Kernels {
         symbol: &str,
     ) -> Result<Function> {
         self.module(stem, constants)?.function(symbol)
+    }
+
+    /// Loads kernel files ahead of their first use. What must be compiled is compiled side by side.
+    pub fn prepare(&self, stems: &[&str]) -> Result<()> {
+        if self.pack.is_none() {
+            // Found once, before any thread asks.
+            self.compiler()?;
+        }
+        let known = |stem: &&&str| {
+            let modules = self.modules.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            modules.contains_key(**stem)
+        };
+        let stems: Vec<&&str> = stems.iter().filter(|stem| !known(stem)).collect();
+        let image = |stem: &str| self.image(&Unit::of(stem)?, &[]);
+        let images = std::thread::scope(|scope| {
+            let threads: Vec<_> = stems.iter().map(|stem| scope.spawn(|| image(stem))).collect();
+            let join = |thread: std::thread::ScopedJoinHandle<'_, Result<Vec<u8>>>| {
+                let died = |_| Error::kernel("compiler", "its thread died");
+                thread.join().map_err(died)?
+            };
+            threads.into_iter().map(join).collect::<Result<Vec<_>>>()
+        })?;
+        let mut modules = self.modules.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        for (stem, image) in stems.iter().zip(images) {
+            modules.insert((**stem).into(), Module::load(&self.context, stem, &image)?);
+        }
+        Ok(())
     }
 
     fn module(&self, stem: &str, constants: &[Constant]) -> Result<Arc<Module>> {

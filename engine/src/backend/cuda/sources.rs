@@ -32,7 +32,28 @@ macro_rules! embedded {
 }
 
 /// Every file of `engine/kernels` that is compiled, sorted. A `.cuh` is there to be included.
-pub const SOURCES: &[Source] = embedded!["add.cu", "number.cuh",];
+pub const SOURCES: &[Source] = embedded![
+    "activate.cu",
+    "add.cu",
+    "attend.cu",
+    "check.cu",
+    "dot.cuh",
+    "embed.cu",
+    "expert_matmul.cu",
+    "kv.cuh",
+    "math.cuh",
+    "matmul.cu",
+    "mix.cu",
+    "norm.cu",
+    "number.cuh",
+    "reduce.cuh",
+    "rope.cu",
+    "route.cu",
+    "rows.cu",
+    "step.cuh",
+    "store.cu",
+    "weight.cuh",
+];
 
 /// The stems of the kernel files.
 pub fn stems() -> impl Iterator<Item = &'static str> {

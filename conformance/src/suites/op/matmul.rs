@@ -1,0 +1,96 @@
+//! Products of rows with matrices of every block format; a row's bits in any company.
+
+use super::data::{File, Random, formats, values, vector};
+use super::{Cases, count, f32s, f64s, step, within};
+use crate::reference::ops;
+use crate::subject::Machine;
+use engine::adapters::Role;
+use engine::backend::Backend;
+use engine::quant::Format;
+use harness::{Failure, compare};
+
+/// Rows, outputs, and the width in blocks of 256 elements or less.
+struct Shape {
+    name: &'static str,
+    rows: usize,
+    outputs: usize,
+    width: fn(&Format) -> usize,
+}
+
+const SHAPES: &[Shape] = &[
+    Shape { name: "toy", rows: 1, outputs: 3, width: |f| f.block_len.max(5) },
+    Shape {
+        name: "ragged",
+        rows: 11,
+        outputs: 37,
+        width: |f| if f.block_len == 1 { 301 } else { 5 * f.block_len },
+    },
+    // gpt-oss's width where the blocks divide it, else the next that they do.
+    Shape {
+        name: "real",
+        rows: 9,
+        outputs: 517,
+        width: |f| if f.block_len == 256 { 2816 } else { 2880 },
+    },
+];
+
+pub(super) fn add<M: Machine>(cases: &mut Cases<M>) {
+    for format in formats() {
+        for shape in SHAPES {
+            let name = format!("matmul::{}::{}", format.name, shape.name);
+            cases.add(name, Box::new(|b, random| product(b, random, format, shape)));
+        }
+        let name = format!("matmul::{}::in-any-company", format.name);
+        cases.add(name, Box::new(|b, random| company(b, random, format)));
+    }
+}
+
+fn product<B: Backend>(
+    backend: &mut B,
+    random: &mut Random,
+    format: &'static Format,
+    shape: &Shape,
+) -> Result<(), Failure> {
+    let (rows, outputs, width) = (shape.rows, shape.outputs, (shape.width)(format));
+    let bytes = random.blocks(format, width * outputs);
+    let file = File::of(&[(format, vec![width as u64, outputs as u64], &bytes)])?;
+    let weight = file.weight(backend, 0, Role::Matrix)?;
+    let (x, bias) = (random.numbers(rows * width, 1.0), random.numbers(outputs, 1.0));
+    let bias_weight = vector(backend, &bias)?;
+    let step = step(backend, &count(rows))?;
+    let input = backend.write(width, &x)?;
+    let out = backend.matmul(&weight, Some(&bias_weight), &input, &step)?;
+    let got = backend.read(&out)?;
+    let want = ops::matmul(&f64s(&x), &values(format, &bytes)?, Some(&f64s(&bias)), width);
+    let budget = within(1e-12, "f32 sums of up to 2,880 products, in lanes");
+    compare::arrays("product", &got, &f32s(&want))
+        .shape(&[("row", rows), ("output", outputs)])
+        .input("x", &x)
+        .within(&budget)?;
+    Ok(())
+}
+
+/// The first row alone, and as one of 2 to 33: the same bits.
+fn company<B: Backend>(
+    backend: &mut B,
+    random: &mut Random,
+    format: &'static Format,
+) -> Result<(), Failure> {
+    let (outputs, width) = (13, if format.block_len == 1 { 301 } else { 3 * format.block_len });
+    let bytes = random.blocks(format, width * outputs);
+    let file = File::of(&[(format, vec![width as u64, outputs as u64], &bytes)])?;
+    let weight = file.weight(backend, 0, Role::Matrix)?;
+    let x = random.numbers(33 * width, 1.0);
+    let mut ask = |rows: usize| -> Result<Vec<f32>, Failure> {
+        let step = step(backend, &count(rows))?;
+        let input = backend.write(width, &x[..rows * width])?;
+        let out = backend.matmul(&weight, None, &input, &step)?;
+        Ok(backend.read(&out)?)
+    };
+    let alone = ask(1)?;
+    for rows in [2, 3, 7, 8, 9, 16, 31, 32, 33] {
+        let got = ask(rows)?;
+        compare::arrays(&format!("the first of {rows} rows"), &got[..outputs], &alone).exactly()?;
+    }
+    Ok(())
+}

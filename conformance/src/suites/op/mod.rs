@@ -1,0 +1,100 @@
+//! `BACKEND::op::VERB::CASE`: each verb alone, on every backend, against f64 formulas. Inputs come
+//! from the case's name; unwritten memory is NaN and lies between guards; the worst row is judged.
+//! Shapes are toys, ragged (nothing divides anything), and those of real models.
+
+mod activate;
+mod attend;
+mod data;
+mod embed;
+mod experts;
+mod matmul;
+mod norm;
+mod reference;
+mod rope;
+mod route;
+mod rows;
+
+use crate::subject::{Machine, OnCpu, OnCuda};
+use engine::backend::Backend;
+use engine::batch::{Batch, Role, Row};
+use engine::error::Result as EngineResult;
+use harness::vector::Budget;
+use harness::{Case, Failure};
+use std::marker::PhantomData;
+
+pub(super) fn cases() -> Vec<Case> {
+    let mut cases = reference::cases();
+    cases.extend(on::<OnCpu>());
+    cases.extend(on::<OnCuda>());
+    cases
+}
+
+fn on<M: Machine>() -> Vec<Case> {
+    let mut cases = Cases::<M> { list: Vec::new(), machine: PhantomData };
+    activate::add(&mut cases);
+    attend::add(&mut cases);
+    embed::add(&mut cases);
+    experts::add(&mut cases);
+    matmul::add(&mut cases);
+    norm::add(&mut cases);
+    rope::add(&mut cases);
+    route::add(&mut cases);
+    rows::add(&mut cases);
+    cases.list
+}
+
+/// Cases on one machine.
+struct Cases<M> {
+    list: Vec<Case>,
+    machine: PhantomData<M>,
+}
+
+/// The random numbers of a case: they follow from its name, which is the same on every machine.
+type Body<B> = Box<dyn Fn(&mut B, &mut data::Random) -> Result<(), Failure> + Send + Sync>;
+
+impl<M: Machine> Cases<M> {
+    fn add(&mut self, name: String, body: Body<M::Backend>) {
+        let case = Case::new(format!("{}::op::{name}", M::NAME), move |_| {
+            body(&mut M::open()?, &mut data::Random::of(&name))
+        });
+        self.list.push(match M::NEEDS {
+            Some(capability) => case.needs(capability),
+            None => case,
+        });
+    }
+}
+
+/// A step whose rows are at `positions` of slot 0 and hold the token of their index.
+fn step<B: Backend>(backend: &mut B, positions: &[u32]) -> EngineResult<B::Step> {
+    backend.step(&batch(positions), &[])
+}
+
+fn batch(positions: &[u32]) -> Batch {
+    let row = |(token, position): (usize, &u32)| Row {
+        token: token as u32,
+        position: *position,
+        slot: 0,
+        total: 1 << 17,
+        role: Role::Prompt,
+        logits: false,
+    };
+    Batch { rows: positions.iter().enumerate().map(row).collect() }
+}
+
+fn count(n: usize) -> Vec<u32> {
+    (0..n as u32).collect()
+}
+
+/// At most `nmse` off, over everything and over the worst row.
+fn within(nmse: f64, why: &str) -> Budget {
+    Budget { nmse: Some(nmse), why: why.into(), ..Budget::default() }
+}
+
+/// A want rounded to what a backend can give.
+fn f32s(want: &[f64]) -> Vec<f32> {
+    want.iter().map(|x| *x as f32).collect()
+}
+
+fn f64s(values: &[f32]) -> Vec<f64> {
+    values.iter().map(|x| f64::from(*x)).collect()
+}

@@ -1,0 +1,268 @@
+//! The verbs of a machine, on a CUDA device: each makes room for its result and queues a kernel.
+//! The bits of a row depend on the model, the row's own past and its role; never on its company.
+
+use super::context::Context;
+use super::kernels::Kernels;
+use super::kv::Cache;
+use super::ops::Ops;
+use super::rows::{Piece, Rows, Scratch};
+use super::step::Step;
+use super::stream::Stream;
+use super::tensor::Tensor;
+use crate::adapters::weights::NormWeights;
+use crate::adapters::{Activation, Attention, Norm, Role, Rope};
+use crate::backend::{Backend, Source};
+use crate::batch::Batch;
+use crate::error::{Error, Result};
+use crate::kv::CachePlan;
+use crate::loader::Gguf;
+use std::sync::Arc;
+
+/// The backend.
+pub struct Cuda {
+    context: Arc<Context>,
+    stream: Arc<Stream>,
+    kernels: Arc<Kernels>,
+    scratch: Scratch,
+    ops: Ops,
+}
+
+/// Which experts see which row.
+pub struct Routing {
+    pub(super) used: usize,
+    pub(super) ids: Piece,
+    pub(super) shares: Piece,
+    rows: usize,
+}
+
+impl Cuda {
+    /// The backend on device `ordinal`. Finds or compiles its kernels first.
+    pub fn open(ordinal: usize) -> Result<Cuda> {
+        Cuda::on(&Arc::new(Kernels::new(&Context::open(ordinal)?)?), false)
+    }
+
+    /// The backend on the device that `kernels` are loaded on. Poisoned: its buffers are full of
+    /// NaN until they are written, and lie between guards that no kernel may touch.
+    pub fn on(kernels: &Arc<Kernels>, poisoned: bool) -> Result<Cuda> {
+        let context = kernels.context().clone();
+        let stream = Arc::new(Stream::new(&context)?);
+        let ops = Ops::new(kernels)?;
+        let scratch = Scratch::new(&stream, poisoned);
+        Ok(Cuda { context, stream, kernels: kernels.clone(), scratch, ops })
+    }
+
+    /// The device it runs on.
+    pub fn context(&self) -> &Arc<Context> {
+        &self.context
+    }
+
+    /// The stream that all of its work is queued on.
+    pub fn stream(&self) -> &Arc<Stream> {
+        &self.stream
+    }
+
+    /// Its way to kernels.
+    pub fn kernels(&self) -> &Arc<Kernels> {
+        &self.kernels
+    }
+
+    fn like(&self, rows: &Rows) -> Result<Rows> {
+        self.scratch.rows(rows.count(), rows.width())
+    }
+}
+
+/// Refuses rows of another width than a matrix takes.
+fn fits(weight: &Tensor, rows: &Rows) -> Result<()> {
+    match weight.width == rows.width() {
+        true => Ok(()),
+        false => {
+            let detail = format!("rows of {} for a matrix of {}", rows.width(), weight.width);
+            Err(Error::Usage(detail))
+        }
+    }
+}
+
+impl Backend for Cuda {
+    type Weight = Tensor;
+    type Rows = Rows;
+    type Step = Step;
+    type Cache = Cache;
+    type Routing = Routing;
+
+    fn name(&self) -> String {
+        format!("cuda:{}", self.context.device().ordinal)
+    }
+
+    fn upload(&mut self, file: &Arc<Gguf>, position: usize, role: Role) -> Result<Tensor> {
+        Tensor::upload(&self.stream, &self.ops.check, file, position, role)
+    }
+
+    fn cache(&mut self, plan: &CachePlan) -> Result<Cache> {
+        Cache::new(&self.context, &self.stream, plan)
+    }
+
+    fn step(&mut self, batch: &Batch, ropes: &[Rope]) -> Result<Step> {
+        Step::new(&self.scratch, batch, ropes)
+    }
+
+    fn save(&mut self, cache: &Cache, slot: usize, length: usize) -> Result<Vec<u8>> {
+        cache.save(&self.stream, slot, length)
+    }
+
+    fn restore(
+        &mut self,
+        cache: &mut Cache,
+        slot: usize,
+        length: usize,
+        saved: &[u8],
+    ) -> Result<()> {
+        cache.restore(&self.stream, slot, length, saved)
+    }
+
+    fn width(&self, rows: &Rows) -> usize {
+        rows.width()
+    }
+
+    fn read(&mut self, rows: &Rows) -> Result<Vec<f32>> {
+        let mut values = vec![0.0; rows.elements()];
+        rows.piece.read(bytemuck::cast_slice_mut(&mut values))?;
+        Ok(values)
+    }
+
+    fn write(&mut self, width: usize, values: &[f32]) -> Result<Rows> {
+        let rows = self.scratch.rows(values.len() / width, width)?;
+        rows.piece.write(bytemuck::cast_slice(values))?;
+        Ok(rows)
+    }
+
+    fn read_routing(&mut self, routing: &Routing) -> Result<(Vec<u32>, Vec<f32>)> {
+        let count = routing.rows * routing.used;
+        let (mut ids, mut shares) = (vec![0u32; count], vec![0f32; count]);
+        routing.ids.read(bytemuck::cast_slice_mut(&mut ids))?;
+        routing.shares.read(bytemuck::cast_slice_mut(&mut shares))?;
+        Ok((ids, shares))
+    }
+
+    fn embed(&mut self, table: &Tensor, step: &Step) -> Result<Rows> {
+        let out = self.scratch.rows(step.rows, table.matrix()?.width)?;
+        self.ops.embed.tokens(&self.stream, &out, table, step)?;
+        Ok(out)
+    }
+
+    fn add_positions(&mut self, rows: &mut Rows, table: &Tensor, step: &Step) -> Result<()> {
+        fits(table.matrix()?, rows)?;
+        self.ops.embed.positions(&self.stream, rows, table, step)
+    }
+
+    fn norm(&mut self, norm: Norm, weights: &NormWeights<Tensor>, rows: &Rows) -> Result<Rows> {
+        let out = self.like(rows)?;
+        self.ops.norm.run(&self.stream, norm, weights, &out, rows)?;
+        Ok(out)
+    }
+
+    fn matmul(
+        &mut self,
+        weight: &Tensor,
+        bias: Option<&Tensor>,
+        rows: &Rows,
+        _: &Step,
+    ) -> Result<Rows> {
+        fits(weight.matrix()?, rows)?;
+        let bias = bias.map(Tensor::vector).transpose()?;
+        let out = self.scratch.rows(rows.count(), weight.rows)?;
+        self.ops.matmul.run(&self.stream, &out, rows, weight, bias)?;
+        Ok(out)
+    }
+
+    fn slice(&mut self, rows: &Rows, start: usize, width: usize) -> Result<Rows> {
+        let out = self.scratch.rows(rows.count(), width)?;
+        self.ops.rows.slice(&self.stream, &out, rows, start)?;
+        Ok(out)
+    }
+
+    fn rope(
+        &mut self,
+        rows: &mut Rows,
+        rope: &Rope,
+        table: usize,
+        head_dim: usize,
+        step: &Step,
+    ) -> Result<()> {
+        self.ops.rope.run(&self.stream, rows, rope, table, head_dim, step)
+    }
+
+    fn store(
+        &mut self,
+        cache: &mut Cache,
+        layer: usize,
+        keys: &Rows,
+        values: &Rows,
+        step: &Step,
+    ) -> Result<()> {
+        self.ops.store.run(&self.stream, (cache, layer), keys, values, step)
+    }
+
+    fn attend(
+        &mut self,
+        attention: &Attention,
+        sinks: Option<&Tensor>,
+        queries: &Rows,
+        cache: &Cache,
+        layer: usize,
+        step: &Step,
+    ) -> Result<Rows> {
+        let sinks = sinks.map(Tensor::vector).transpose()?;
+        let out = self.scratch.rows(queries.count(), attention.q_width())?;
+        let at = (cache, layer);
+        self.ops.attend.run(&self.stream, attention, sinks, &out, queries, at, step)?;
+        Ok(out)
+    }
+
+    fn activate(&mut self, how: Activation, gate: Option<&Rows>, up: &Rows) -> Result<Rows> {
+        let out = self.like(up)?;
+        self.ops.activate.run(&self.stream, how, &out, gate, up)?;
+        Ok(out)
+    }
+
+    fn route(&mut self, scores: &Rows, used: usize) -> Result<Routing> {
+        let rows = scores.count();
+        let piece = || self.scratch.piece(4 * rows * used);
+        let routing = Routing { used, ids: piece()?, shares: piece()?, rows };
+        self.ops.route.run(&self.stream, scores, &routing)?;
+        Ok(routing)
+    }
+
+    fn expert_matmul(
+        &mut self,
+        weight: &Tensor,
+        bias: Option<&Tensor>,
+        rows: &Rows,
+        source: Source,
+        routing: &Routing,
+        _: &Step,
+    ) -> Result<Rows> {
+        fits(weight.matrix()?, rows)?;
+        let bias = bias.map(Tensor::vector).transpose()?;
+        let out = self.scratch.rows(routing.rows * routing.used, weight.rows_per_expert)?;
+        let share = if source == Source::Row { routing.used } else { 1 };
+        let ops = &self.ops.expert_matmul;
+        ops.run(&self.stream, &out, rows, weight, bias, routing, share)?;
+        Ok(out)
+    }
+
+    fn mix(&mut self, rows: &Rows, routing: &Routing) -> Result<Rows> {
+        let out = self.scratch.rows(routing.rows, rows.width())?;
+        self.ops.mix.run(&self.stream, &out, rows, routing)?;
+        Ok(out)
+    }
+
+    fn add(&mut self, rows: &mut Rows, others: &Rows) -> Result<()> {
+        self.ops.add.run(&self.stream, rows, others)
+    }
+
+    fn wanted(&mut self, rows: Rows, step: &Step) -> Result<Rows> {
+        let out = self.scratch.rows(step.wanted, rows.width())?;
+        self.ops.rows.wanted(&self.stream, &out, &rows, step)?;
+        Ok(out)
+    }
+}

@@ -1,0 +1,112 @@
+//! One wrapper a kernel file, with the file's stem: each finds its kernels once, and launches them
+//! with a grid that follows from the shapes it is given. Knows shapes, not models.
+
+mod activate;
+mod add;
+mod attend;
+mod check;
+mod embed;
+mod expert_matmul;
+mod matmul;
+mod mix;
+mod norm;
+mod rope;
+mod route;
+mod rows;
+mod store;
+
+pub(super) use check::Check;
+
+use super::kernels::Kernels;
+use super::module::Function;
+use crate::error::{Error, Result};
+use crate::quant::{FORMATS, Format};
+
+/// All of them.
+pub(super) struct Ops {
+    pub(super) activate: activate::Activate,
+    pub(super) add: add::Add,
+    pub(super) attend: attend::Attend,
+    pub(super) check: Check,
+    pub(super) embed: embed::Embed,
+    pub(super) expert_matmul: expert_matmul::ExpertMatmul,
+    pub(super) matmul: matmul::Matmul,
+    pub(super) mix: mix::Mix,
+    pub(super) norm: norm::Norms,
+    pub(super) rope: rope::Ropes,
+    pub(super) route: route::Route,
+    pub(super) rows: rows::Copies,
+    pub(super) store: store::Store,
+}
+
+/// The kernel files that [`Ops`] needs.
+const STEMS: &[&str] = &[
+    "activate",
+    "add",
+    "attend",
+    "check",
+    "embed",
+    "expert_matmul",
+    "matmul",
+    "mix",
+    "norm",
+    "rope",
+    "route",
+    "rows",
+    "store",
+];
+
+impl Ops {
+    pub(super) fn new(kernels: &Kernels) -> Result<Ops> {
+        kernels.prepare(STEMS)?;
+        Ok(Ops {
+            activate: activate::Activate::new(kernels)?,
+            add: add::Add::new(kernels)?,
+            attend: attend::Attend::new(kernels)?,
+            check: Check::new(kernels)?,
+            embed: embed::Embed::new(kernels)?,
+            expert_matmul: expert_matmul::ExpertMatmul::new(kernels)?,
+            matmul: matmul::Matmul::new(kernels)?,
+            mix: mix::Mix::new(kernels)?,
+            norm: norm::Norms::new(kernels)?,
+            rope: rope::Ropes::new(kernels)?,
+            route: route::Route::new(kernels)?,
+            rows: rows::Copies::new(kernels)?,
+            store: store::Store::new(kernels)?,
+        })
+    }
+}
+
+/// One kernel for each block format that can be decoded.
+struct ByFormat {
+    verb: &'static str,
+    /// In the order of `FORMATS`.
+    functions: Vec<Option<Function>>,
+}
+
+impl ByFormat {
+    /// The kernels `VERB_FORMATw` of a file.
+    fn new(kernels: &Kernels, stem: &str, verb: &'static str) -> Result<ByFormat> {
+        let one = |format: &Format| -> Result<Option<Function>> {
+            let symbol = format!("{verb}_{}w", format.name.to_lowercase());
+            format.scalar.map(|_| kernels.function(stem, &symbol)).transpose()
+        };
+        Ok(ByFormat { verb, functions: FORMATS.iter().map(one).collect::<Result<_>>()? })
+    }
+
+    fn of(&self, format: &Format) -> Result<&Function> {
+        let known = FORMATS.iter().position(|known| known.id == format.id);
+        let function = known.and_then(|at| self.functions.get(at)?.as_ref());
+        function.ok_or_else(|| Error::kernel(self.verb, format!("not for {}", format.name)))
+    }
+}
+
+/// Blocks of `threads` that make one thread for each of `count`.
+fn blocks(count: usize, threads: u32) -> usize {
+    count.div_ceil(threads as usize)
+}
+
+/// A length as kernels take it.
+fn small(length: usize) -> Result<u32> {
+    u32::try_from(length).map_err(|_| Error::Usage(format!("{length} elements in a row")))
+}

@@ -1,0 +1,43 @@
+//! Normalises rows.
+
+use super::small;
+use crate::adapters::weights::NormWeights;
+use crate::adapters::{Norm, NormKind};
+use crate::backend::cuda::kernels::Kernels;
+use crate::backend::cuda::module::Function;
+use crate::backend::cuda::rows::Rows;
+use crate::backend::cuda::stream::Stream;
+use crate::backend::cuda::tensor::Tensor;
+use crate::error::Result;
+
+const THREADS: u32 = 256;
+
+pub(in crate::backend::cuda) struct Norms {
+    rms: Function,
+    layer: Function,
+}
+
+impl Norms {
+    pub(super) fn new(kernels: &Kernels) -> Result<Norms> {
+        let find = |symbol: &str| kernels.function("norm", symbol);
+        Ok(Norms { rms: find("norm_rms_f32")?, layer: find("norm_layer_f32")? })
+    }
+
+    pub(in crate::backend::cuda) fn run(
+        &self,
+        stream: &Stream,
+        norm: Norm,
+        weights: &NormWeights<Tensor>,
+        out: &Rows,
+        x: &Rows,
+    ) -> Result<()> {
+        let function = match norm.kind {
+            NormKind::Rms => &self.rms,
+            NormKind::Layer => &self.layer,
+        };
+        let bias = weights.bias.as_ref().map(Tensor::vector).transpose()?;
+        let launch = function.launch().grid(x.count(), 1, 1).block(THREADS, 1);
+        let launch = launch.arg(out).arg(x).arg(weights.weight.vector()?).arg(bias);
+        launch.arg(small(x.width())?).arg(norm.epsilon).on(stream)
+    }
+}

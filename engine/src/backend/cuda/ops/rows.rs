@@ -1,0 +1,55 @@
+//! Copies parts of rows, and some rows of many.
+
+use super::{blocks, small};
+use crate::backend::cuda::kernels::Kernels;
+use crate::backend::cuda::module::Function;
+use crate::backend::cuda::rows::Rows;
+use crate::backend::cuda::step::Step;
+use crate::backend::cuda::stream::Stream;
+use crate::error::{Error, Result};
+
+const THREADS: u32 = 128;
+
+pub(in crate::backend::cuda) struct Copies {
+    slice: Function,
+    wanted: Function,
+}
+
+impl Copies {
+    pub(super) fn new(kernels: &Kernels) -> Result<Copies> {
+        let find = |symbol: &str| kernels.function("rows", symbol);
+        Ok(Copies { slice: find("slice_f32")?, wanted: find("wanted_f32")? })
+    }
+
+    /// Elements from `start` on of each row, as many as `out` is wide.
+    pub(in crate::backend::cuda) fn slice(
+        &self,
+        stream: &Stream,
+        out: &Rows,
+        x: &Rows,
+        start: usize,
+    ) -> Result<()> {
+        let width = out.width();
+        if start + width > x.width() {
+            let detail = format!("elements {start}..{} of rows of {}", start + width, x.width());
+            return Err(Error::Usage(detail));
+        }
+        let launch = self.slice.launch().grid(blocks(width, THREADS), x.count(), 1);
+        let launch = launch.block(THREADS, 1).arg(out).arg(x).arg(small(start)?);
+        launch.arg(small(width)?).arg(small(x.width())?).on(stream)
+    }
+
+    /// The rows that want logits.
+    pub(in crate::backend::cuda) fn wanted(
+        &self,
+        stream: &Stream,
+        out: &Rows,
+        x: &Rows,
+        step: &Step,
+    ) -> Result<()> {
+        let width = out.width();
+        let launch = self.wanted.launch().grid(blocks(width, THREADS), out.count(), 1);
+        let launch = launch.block(THREADS, 1).arg(out).arg(x);
+        launch.arg(step.wanted_address()).arg(small(width)?).on(stream)
+    }
+}

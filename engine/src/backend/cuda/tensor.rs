@@ -1,0 +1,98 @@
+//! Weights on the device: matrices as their file holds them, vectors decoded once. Knows blocks,
+//! not what a tensor is for.
+
+use super::memory::{Buffer, Owner};
+use super::module::Argument;
+use super::ops::Check;
+use super::stream::Stream;
+use crate::adapters::Role;
+use crate::error::{Class, Error, Result};
+use crate::loader::Gguf;
+use crate::loader::gguf::TensorInfo;
+use crate::quant::Format;
+
+/// A weight.
+pub struct Tensor {
+    buffer: Buffer,
+    /// The format of its elements; a vector's are F32.
+    pub(super) format: &'static Format,
+    /// Elements of a row.
+    pub(super) width: usize,
+    /// Rows, over all further dimensions.
+    pub(super) rows: usize,
+    /// Rows of one expert; all of them where there are no experts.
+    pub(super) rows_per_expert: usize,
+    vector: bool,
+}
+
+impl Tensor {
+    /// Takes the tensor at `position` of the file in, and refuses it if it holds what is no number.
+    pub(super) fn upload(
+        stream: &Stream,
+        check: &Check,
+        file: &Gguf,
+        position: usize,
+        role: Role,
+    ) -> Result<Tensor> {
+        let info = &file.tensors()[position];
+        let data = file.view(info).data;
+        let dim = |at: usize| info.shape.get(at).copied().unwrap_or(1) as usize;
+        let (width, rows) = (dim(0), info.elements() as usize / dim(0).max(1));
+        let vector = matches!(role, Role::Vector | Role::ExpertBias);
+        let decoded = if vector { decoded(info, data)? } else { Vec::new() };
+        let (format, bytes) = match vector {
+            true => (&crate::quant::FORMATS[0], bytemuck::cast_slice(decoded.as_slice())),
+            false => (info.format, data),
+        };
+        let buffer = Buffer::new(stream.context(), Owner::Weights, &info.name, bytes.len())?;
+        stream.upload(bytes, &buffer, 0)?;
+        let rows_per_expert = dim(1);
+        let tensor = Tensor { buffer, format, width, rows, rows_per_expert, vector };
+        match check.first_bad_block(stream, &tensor.buffer, format)? {
+            None => Ok(tensor),
+            Some(block) => {
+                let what = if vector { "element" } else { "block" };
+                let detail =
+                    format!("{what} {block} of {} holds NaN or infinity", info.format.name);
+                Err(Error::refused(Class::NonFinite, info.place(), detail))
+            }
+        }
+    }
+
+    /// Itself, if it is a matrix.
+    pub(super) fn matrix(&self) -> Result<&Tensor> {
+        match self.vector {
+            false => Ok(self),
+            true => Err(Error::Usage("a vector where a matrix is needed".into())),
+        }
+    }
+
+    /// Itself, if it is a vector.
+    pub(super) fn vector(&self) -> Result<&Tensor> {
+        match self.vector {
+            true => Ok(self),
+            false => Err(Error::Usage("a matrix where a vector is needed".into())),
+        }
+    }
+
+    /// The memory it is in.
+    pub fn buffer(&self) -> &Buffer {
+        &self.buffer
+    }
+}
+
+impl Argument for &Tensor {
+    fn bits(&self) -> u64 {
+        self.buffer.address()
+    }
+}
+
+fn decoded(info: &TensorInfo, data: &[u8]) -> Result<Vec<f32>> {
+    let decode = info.format.decode().ok_or_else(|| {
+        let detail = format!("{} cannot be decoded", info.format.name);
+        Error::refused(Class::BadTensorType, info.place(), detail)
+    })?;
+    let mut out = vec![0.0; info.elements() as usize];
+    decode(data, &mut out);
+    Ok(out)
+}
