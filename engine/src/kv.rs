@@ -3,6 +3,9 @@
 
 use crate::adapters::Architecture;
 
+/// Capacities are multiples of this: backends keep keys in tiles of so many positions.
+pub const GRAIN: usize = 16;
+
 /// How a key or value is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Precision {
@@ -65,7 +68,8 @@ impl CachePlan {
             capacity: match layer.attention.window {
                 Some(window) => context.min(window.saturating_add(max_rows)),
                 None => context,
-            },
+            }
+            .next_multiple_of(GRAIN),
         };
         let layers = architecture.layers.iter().map(layer).collect();
         CachePlan { slots, context, max_rows, precision, layers, poison: false }

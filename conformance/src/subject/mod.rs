@@ -142,10 +142,23 @@ impl<B: Backend> Subject<B> {
         context.extend(&mut self.runner(&mut NoTaps), 0, tokens, Role::Prompt, Logits::All)
     }
 
+    /// Logits after every token of a prompt in a sequence that was declared to have `total`
+    /// positions, in parts that keep memory small.
+    pub fn logits_of(&mut self, tokens: &[u32], total: usize) -> Result<Vec<f32>> {
+        let mut context = self.context_of(tokens, total)?;
+        context.extend(&mut self.runner(&mut NoTaps), 0, tokens, Role::Prompt, Logits::All)
+    }
+
+    /// Room for one sequence that begins with `tokens` and is declared to have `total` positions.
+    pub fn context_of(&mut self, tokens: &[u32], total: usize) -> Result<Context<B>> {
+        let total = total.max(tokens.len());
+        self.context(1, Feed { total, ..Feed::parts(tokens, tokens.len().min(512)) })
+    }
+
     /// Everything there is to see while a prompt is computed at once.
     pub fn trace(&mut self, tokens: &[u32], total: usize) -> Result<Vec<Seen>> {
+        let total = total.max(tokens.len());
         let mut context = self.context(1, Feed { total, ..Feed::whole(tokens) })?;
-        context.start(0, total)?;
         let mut recorder = Recorder::all();
         context.extend(&mut self.runner(&mut recorder), 0, tokens, Role::Prompt, Logits::All)?;
         Ok(recorder.seen)

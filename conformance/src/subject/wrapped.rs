@@ -20,6 +20,28 @@ pub enum Defect {
     OrderDependentNorm,
     /// C11: queries and keys are turned twice.
     TurnedTwice,
+    /// C05: the gate of gpt-oss is not clamped from above.
+    GateNotClamped,
+    /// C05: its up projection is not clamped from above.
+    UpNotClampedAbove,
+    /// C05: its up projection is not clamped from below.
+    UpNotClampedBelow,
+}
+
+/// The largest gate, the smallest and the largest up that are left.
+type Clamp = (f64, f64, f64);
+
+impl Defect {
+    /// The clamp that is left of one at `limit`; none if this defect is not about a clamp.
+    fn clamp(self, limit: f64) -> Option<Clamp> {
+        let far = f64::INFINITY;
+        match self {
+            Defect::GateNotClamped => Some((far, -limit, limit)),
+            Defect::UpNotClampedAbove => Some((limit, -limit, far)),
+            Defect::UpNotClampedBelow => Some((limit, -far, limit)),
+            _ => None,
+        }
+    }
 }
 
 /// A backend with a defect.
@@ -41,6 +63,24 @@ impl<B: Backend> Wrapped<B> {
         let meets = self.defect == defect;
         self.hits += usize::from(meets);
         meets
+    }
+
+    /// gpt-oss's activation with another clamp, by its formula.
+    fn half_clamped(
+        &mut self,
+        alpha: f64,
+        (gate_max, up_min, up_max): Clamp,
+        gate: &B::Rows,
+        up: &B::Rows,
+    ) -> Result<B::Rows> {
+        let width = self.inner.width(up);
+        let (gate, up) = (self.inner.read(gate)?, self.inner.read(up)?);
+        let one = |(gate, up): (&f32, &f32)| {
+            let (gate, up) = (f64::from(*gate).min(gate_max), f64::from(*up));
+            (gate / (1.0 + (-alpha * gate).exp()) * (up.clamp(up_min, up_max) + 1.0)) as f32
+        };
+        let values: Vec<f32> = gate.iter().zip(&up).map(one).collect();
+        self.inner.write(width, &values)
     }
 
     /// What a norm gives when its sum is taken in f32, forwards for one row and backwards for
@@ -117,12 +157,17 @@ impl<B: Backend> Backend for Wrapped<B> {
         gate: Option<&B::Rows>,
         up: &B::Rows,
     ) -> Result<B::Rows> {
-        match gate {
-            Some(gate) if self.meets(Defect::GateUpSwapped) => {
-                self.inner.activate(activation, Some(up), gate)
-            }
-            gate => self.inner.activate(activation, gate, up),
+        let Some(gate) = gate else { return self.inner.activate(activation, gate, up) };
+        if self.meets(Defect::GateUpSwapped) {
+            return self.inner.activate(activation, Some(up), gate);
         }
+        if let Activation::SwiGluOai { alpha, limit } = activation
+            && let Some(clamp) = self.defect.clamp(limit.into())
+        {
+            self.hits += 1;
+            return self.half_clamped(alpha.into(), clamp, gate, up);
+        }
+        self.inner.activate(activation, Some(gate), up)
     }
 
     inside! {

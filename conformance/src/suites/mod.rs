@@ -6,6 +6,7 @@ mod cpu;
 mod cuda;
 mod device;
 mod formats;
+mod forward;
 mod gates;
 pub mod gguf;
 mod golden;
@@ -38,6 +39,7 @@ pub fn all() -> Vec<Case> {
     cases.extend(cuda::cases());
     cases.extend(device::cases());
     cases.extend(formats::cases());
+    cases.extend(forward::cases());
     cases.extend(gates::cases());
     cases.extend(gguf::cases());
     cases.extend(golden::cases());

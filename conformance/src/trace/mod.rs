@@ -8,9 +8,18 @@ use harness::vector::Budget;
 use harness::{Failure, compare};
 use std::collections::BTreeMap;
 
-/// What an oracle kept of one tap.
+/// What an oracle kept of one tap, and the operation that computed it there.
 #[derive(Debug, Clone)]
-pub enum Recorded {
+pub struct Recorded {
+    /// In the oracle's words.
+    pub op: String,
+    /// What is kept.
+    pub kept: Kept,
+}
+
+/// How much an oracle kept of a tap.
+#[derive(Debug, Clone)]
+pub enum Kept {
     /// Every element.
     All(Vec<f32>),
     /// The elements of some tokens.
@@ -45,8 +54,6 @@ pub struct Oracle {
 pub struct Graph<'g> {
     /// `general.architecture`.
     pub family: &'g str,
-    /// Whether queries and keys are rotated.
-    pub rotated: bool,
     /// Tokens of the prompt, all computed at once.
     pub tokens: usize,
 }
@@ -84,15 +91,16 @@ pub fn judge(
             let (tap, occurrence) = (Some(one.tap), one.occurrence);
             Box::new(Disagreement { tap, occurrence, failure })
         };
-        let has = |name: &str| oracle.taps.contains_key(name);
-        let Some(name) = names::theirs(one, graph.rotated, has) else {
-            let known = names::pair_of(one.tap.name).map_or(&[][..], |pair| pair.unnamed_in);
-            if known.contains(&graph.family) {
-                continue;
-            }
+        let unnamed = names::pair_of(one.tap.name).map_or(&[][..], |pair| pair.unnamed_in);
+        if unnamed.contains(&graph.family) {
+            continue;
+        }
+        let op = |name: &str| oracle.taps.get(name).map(|recorded| &*recorded.op);
+        let Some(name) = names::theirs(one, op) else {
             return Err(red(format!("{}: the oracle has no such tap", one.tap).into()));
         };
-        let nmse = compare_one(one, &oracle.taps[&name], oracle, graph, budget).map_err(red)?;
+        let kept = &oracle.taps[&name].kept;
+        let nmse = compare_one(one, kept, oracle, graph, budget).map_err(red)?;
         agreement.compared += 1;
         if nmse > agreement.worst.0 {
             agreement.worst = (nmse, place(one));
@@ -121,22 +129,22 @@ fn place(one: &Seen) -> String {
 
 fn compare_one(
     one: &Seen,
-    recorded: &Recorded,
+    kept: &Kept,
     oracle: &Oracle,
     graph: Graph<'_>,
     budget: &Budget,
 ) -> Result<f64, Failure> {
     let what = place(one);
     let chosen;
-    let (got, want) = match recorded {
-        Recorded::All(values) => (&one.values, values),
-        Recorded::Rows { rows, values } => {
+    let (got, want) = match kept {
+        Kept::All(values) => (&one.values, values),
+        Kept::Rows { rows, values } => {
             let width = one.values.len() / graph.tokens;
             let row = |row: &usize| &one.values[row * width..(row + 1) * width];
             chosen = rows.iter().flat_map(row).copied().collect();
             (&chosen, values)
         }
-        Recorded::Summary { length, rms, samples } => {
+        Kept::Summary { length, rms, samples } => {
             return summary(one, *length, *rms, samples, budget);
         }
     };

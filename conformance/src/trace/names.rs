@@ -41,7 +41,8 @@ pub const PAIRS: &[Pair] = &[
     pair("ffn_gate", &["ffn_gate_b", "ffn_gate"]).unnamed_in(&["phi3"]),
     pair("ffn_act", &["ffn_swiglu", "ffn_gelu"]),
     pair("ffn_out", &["ffn_moe_out", "ffn_out"]),
-    pair("ffn_moe_logits", &["ffn_moe_logits_biased", "ffn_moe_logits"]),
+    // gpt-oss takes its softmax after the choice, so what is called probs are scores with bias.
+    pair("ffn_moe_logits", &["ffn_moe_logits_biased", "ffn_moe_probs", "ffn_moe_logits"]),
     pair("ffn_moe_topk", &["ffn_moe_topk"]),
     pair("ffn_moe_weights", &["ffn_moe_weights_softmax", "ffn_moe_weights"]),
     pair("ffn_moe_up", &["ffn_moe_up_biased", "ffn_moe_up"]),
@@ -59,15 +60,21 @@ pub fn pair_of(ours: &str) -> Option<&'static Pair> {
     PAIRS.iter().find(|pair| pair.ours == ours)
 }
 
-/// llama.cpp's name of the tensor with the rows of `seen`, among those that `has` knows.
-/// `rotated` says that the layer has a rotation, so that queries and keys occur before and after.
-pub fn theirs(seen: &Seen, rotated: bool, has: impl Fn(&str) -> bool) -> Option<String> {
+/// llama.cpp's name of the tensor with the rows of `seen`. `op` gives the operation that computed a
+/// tensor, if the oracle has one of that name.
+pub fn theirs<'o>(seen: &Seen, op: impl Fn(&str) -> Option<&'o str>) -> Option<String> {
     let pair = pair_of(seen.tap.name)?;
     let layer = seen.tap.layer.map(|layer| format!("-{layer}")).unwrap_or_default();
-    let known = |name: &&&str| has(&format!("{name}{layer}"));
+    let known = |name: &&&str| op(&format!("{name}{layer}")).is_some();
     let name = format!("{}{layer}", pair.theirs.iter().find(known)?);
     let numbered = |at: usize| if at == 0 { name.clone() } else { format!("{name}#{at}") };
-    let last = (0..).take_while(|at| has(&numbered(*at))).last()?;
-    let before_rotation = rotated && matches!(pair.ours, "Qcur" | "Kcur") && seen.occurrence == 0;
-    Some(numbered(if before_rotation { last.checked_sub(1)? } else { last }))
+    let count = (0..).take_while(|at| op(&numbered(*at)).is_some()).count();
+    // Queries and keys occur before and after their rotation; some graphs scale them afterwards.
+    let turned = (0..count).find(|at| op(&numbered(*at)) == Some("ROPE"));
+    let at = match (turned, seen.occurrence) {
+        (Some(turned), 0) => turned.checked_sub(1)?,
+        (Some(turned), _) => turned,
+        (None, _) => count - 1,
+    };
+    Some(numbered(at))
 }

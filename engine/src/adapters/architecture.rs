@@ -102,7 +102,7 @@ pub struct FeedForward {
     pub activation: Activation,
     /// How gate and up stand in the file; an activation without a gate has `Gate::None`.
     pub gate: Gate,
-    /// Biases of all its projections.
+    /// Biases of its projections, but for the router's.
     pub bias: bool,
     /// Present: this many networks, of which a router picks a few for each row.
     pub experts: Option<Experts>,
@@ -126,6 +126,8 @@ pub struct Experts {
     pub count: usize,
     /// How many see a row.
     pub used: usize,
+    /// Bias of the router.
+    pub router_bias: bool,
 }
 
 /// The function between the two projections of a feed-forward network.

@@ -192,7 +192,7 @@ fn feed_forward<'g>(
     let router = match ffn.experts {
         Some(experts) => {
             let name = format!("blk.{index}.ffn_gate_inp");
-            Some(binder.linear(&name, n_embd, experts.count, ffn.bias)?)
+            Some(binder.linear(&name, n_embd, experts.count, experts.router_bias)?)
         }
         None => None,
     };

@@ -50,7 +50,7 @@ impl InferenceAdapter for GptOss {
                 activation: ACTIVATION,
                 gate: Gate::Split,
                 bias: true,
-                experts: Some(Experts { count, used }),
+                experts: Some(Experts { count, used, router_bias: true }),
             },
         };
         let layers = (0..sizes.n_layers).map(layer).collect();

@@ -35,7 +35,9 @@ pub(super) fn describe(
         rope.factors = Factors::Fixed(factors);
     }
     let has = |name: &str| file.tensor(name).is_some();
-    let experts = hparams.experts()?.map(|(count, used)| Experts { count, used });
+    let router_bias = has("blk.0.ffn_gate_inp.bias");
+    let experts = hparams.experts()?;
+    let experts = experts.map(|(count, used)| Experts { count, used, router_bias });
     let n_ff = hparams.n_ff(sizes.n_layers, experts.is_some())?;
     let layer = |index: usize| Layer {
         attention: Attention {

@@ -24,20 +24,22 @@ impl<B: Backend> Pass<'_, B> {
     }
 }
 
+/// `bias`: whether the description says that there is one.
 fn matmul<B: Backend>(
     backend: &mut B,
     linear: &Linear<B::Weight>,
+    bias: bool,
     rows: &B::Rows,
     step: &B::Step,
 ) -> Result<B::Rows> {
-    backend.matmul(&linear.weight, linear.bias.as_ref(), rows, step)
+    backend.matmul(&linear.weight, linear.bias.as_ref().filter(|_| bias), rows, step)
 }
 
 /// From ids to logits.
 pub fn pass<B: Backend>(backend: &mut B, pass: &mut Pass<'_, B>) -> Result<B::Rows> {
-    let weights = pass.weights;
+    let (weights, learned) = (pass.weights, pass.architecture.learned_positions);
     let mut rows = backend.embed(&weights.token_embd, pass.step)?;
-    if let Some(table) = &weights.position_embd {
+    if let Some(table) = weights.position_embd.as_ref().filter(|_| learned) {
         backend.add_positions(&mut rows, table, pass.step)?;
     }
     pass.tap(backend, "inp_embd", None, &rows)?;
@@ -79,16 +81,17 @@ pub fn attention<B: Backend>(
     let attention = &architecture.layers[layer].attention;
     let weights = &pass.weights.layers[layer];
     let (q_width, kv_width) = (attention.q_width(), attention.kv_width());
+    let bias = attention.qkv_bias;
     let normed = backend.norm(architecture.norm, &weights.attn_norm, rows)?;
     pass.tap(backend, "attn_norm", at, &normed)?;
     let (mut q, mut k, v) = match &weights.qkv {
         Qkv::Split { q, k, v } => (
-            matmul(backend, q, &normed, pass.step)?,
-            matmul(backend, k, &normed, pass.step)?,
-            matmul(backend, v, &normed, pass.step)?,
+            matmul(backend, q, bias, &normed, pass.step)?,
+            matmul(backend, k, bias, &normed, pass.step)?,
+            matmul(backend, v, bias, &normed, pass.step)?,
         ),
         Qkv::Fused(linear) => {
-            let all = matmul(backend, linear, &normed, pass.step)?;
+            let all = matmul(backend, linear, bias, &normed, pass.step)?;
             (
                 backend.slice(&all, 0, q_width)?,
                 backend.slice(&all, q_width, kv_width)?,
@@ -109,7 +112,7 @@ pub fn attention<B: Backend>(
     let sinks = weights.sinks.as_ref().filter(|_| attention.sinks);
     let seen = backend.attend(attention, sinks, &q, pass.cache, layer, pass.step)?;
     pass.tap(backend, "kqv_out", at, &seen)?;
-    let out = matmul(backend, &weights.attn_out, &seen, pass.step)?;
+    let out = matmul(backend, &weights.attn_out, attention.out_bias, &seen, pass.step)?;
     pass.tap(backend, "attn_out", at, &out)?;
     Ok(out)
 }
@@ -145,13 +148,13 @@ fn feed_dense<B: Backend>(
     let at = Some(layer);
     let ffn = &pass.architecture.layers[layer].feed_forward;
     let network = &pass.weights.layers[layer].feed_forward;
-    let up = matmul(backend, &network.up, rows, pass.step)?;
+    let up = matmul(backend, &network.up, ffn.bias, rows, pass.step)?;
     let (gate, up) = match (ffn.gate, &network.gate) {
         (Gate::Fused, _) => {
             let gate = backend.slice(&up, 0, ffn.n_ff)?;
             (Some(gate), backend.slice(&up, ffn.n_ff, ffn.n_ff)?)
         }
-        (_, Some(linear)) => (Some(matmul(backend, linear, rows, pass.step)?), up),
+        (_, Some(linear)) => (Some(matmul(backend, linear, ffn.bias, rows, pass.step)?), up),
         (_, None) => (None, up),
     };
     pass.tap(backend, "ffn_up", at, &up)?;
@@ -160,7 +163,7 @@ fn feed_dense<B: Backend>(
     }
     let active = backend.activate(ffn.activation, gate.as_ref(), &up)?;
     pass.tap(backend, "ffn_act", at, &active)?;
-    matmul(backend, &network.down, &active, pass.step)
+    matmul(backend, &network.down, ffn.bias, &active, pass.step)
 }
 
 fn feed_experts<B: Backend>(
@@ -175,12 +178,12 @@ fn feed_experts<B: Backend>(
     let ffn = &pass.architecture.layers[layer].feed_forward;
     let network = &pass.weights.layers[layer].feed_forward;
     let step = pass.step;
-    let scores = matmul(backend, router, rows, step)?;
+    let scores = matmul(backend, router, experts.router_bias, rows, step)?;
     pass.tap(backend, "ffn_moe_logits", at, &scores)?;
     let routing = backend.route(&scores, experts.used)?;
     tap_routing(backend, pass, layer, experts.used, &routing)?;
     let multiply = |backend: &mut B, linear: &Linear<B::Weight>, rows: &B::Rows, source| {
-        let bias = linear.bias.as_ref();
+        let bias = linear.bias.as_ref().filter(|_| ffn.bias);
         backend.expert_matmul(&linear.weight, bias, rows, source, &routing, step)
     };
     let up = multiply(backend, &network.up, rows, Source::Row)?;
@@ -237,7 +240,7 @@ pub fn head<B: Backend>(
     let normed = backend.norm(architecture.norm, &weights.output_norm, rows)?;
     pass.tap(backend, "result_norm", None, &normed)?;
     let logits = match &weights.output {
-        Some(output) => matmul(backend, output, &normed, pass.step)?,
+        Some(output) => matmul(backend, output, false, &normed, pass.step)?,
         None => backend.matmul(&weights.token_embd, None, &normed, pass.step)?,
     };
     pass.tap(backend, "result_output", None, &logits)?;

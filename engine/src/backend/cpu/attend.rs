@@ -1,85 +1,186 @@
-//! Attention of one row and one key head: a softmax over the positions the row sees, in order of
-//! position. Nothing but the row, its own past and the sink decides a bit.
+//! Attention: a softmax over the positions a row sees. Nothing but the row, its own past and the
+//! sink decides a bit: a score is a sum over the head's elements in order, the scores' sum runs in
+//! sixteen lanes by position, and values are added up in order of position.
+//!
+//! Rows of one sequence that stand behind each other share what they read. The code is plain
+//! arithmetic on arrays of sixteen lanes, compiled once for each level of instructions; every
+//! multiply-add is fused, so that the levels agree to the bit.
 
-use super::cache::LayerCache;
-use super::math;
+use super::cache::{LayerCache, TILE};
+use super::level::Level;
+use super::matmul::{Lanes, fold};
 use crate::adapters::Attention;
+use crate::batch::Row;
 
-/// Sums products in sixteen lanes and adds the lanes up in a fixed tree.
-pub(super) fn dot(a: &[f32], b: &[f32]) -> f32 {
-    const LANES: usize = 16;
-    let mut lanes = [0.0f32; LANES];
-    let (a_whole, b_whole) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
-    let (a_rest, b_rest) = (a_whole.remainder(), b_whole.remainder());
-    for (a, b) in a_whole.zip(b_whole) {
-        for lane in 0..LANES {
-            lanes[lane] += a[lane] * b[lane];
-        }
-    }
-    for (lane, (a, b)) in a_rest.iter().zip(b_rest).enumerate() {
-        lanes[lane] += a * b;
-    }
-    let mut width = LANES / 2;
-    while width > 0 {
-        for lane in 0..width {
-            lanes[lane] += lanes[lane + width];
-        }
-        width /= 2;
-    }
-    lanes[0]
+/// Rows that share what they read of keys and values.
+pub(super) const BLOCK: usize = 8;
+/// Positions whose values are read before the next row's turn.
+const STRETCH: usize = 64;
+
+/// One key head and the rows of one sequence that look at it.
+pub(super) struct Look<'l> {
+    /// How rows look.
+    pub(super) attention: &'l Attention,
+    /// One score a query head.
+    pub(super) sinks: Option<&'l [f32]>,
+    /// Keys and values.
+    pub(super) cache: &'l LayerCache,
+    /// At most [`BLOCK`] rows of one slot, in order of position.
+    pub(super) rows: &'l [Row],
+    /// The key head.
+    pub(super) kv_head: usize,
+    /// All heads of these rows' queries, row by row.
+    pub(super) queries: &'l [f32],
 }
 
-/// Where a row stands.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Place {
-    /// Its sequence.
-    pub(super) slot: usize,
-    /// Its position.
-    pub(super) position: usize,
+/// Runs of at most [`BLOCK`] rows of one slot, as ranges.
+pub(super) fn blocks(rows: &[Row]) -> Vec<std::ops::Range<usize>> {
+    let mut blocks = Vec::new();
+    let mut start = 0;
+    for at in 1..=rows.len() {
+        let full = at - start == BLOCK;
+        if at == rows.len() || full || rows[at].slot != rows[start].slot {
+            blocks.push(start..at);
+            start = at;
+        }
+    }
+    blocks
 }
 
-/// All query heads that share the key head `kv_head`. `queries` and `out` are the whole row.
-pub(super) fn attend(
-    attention: &Attention,
-    sinks: Option<&[f32]>,
-    cache: &LayerCache,
-    place: Place,
-    kv_head: usize,
-    queries: &[f32],
-    out: &mut [f32],
-) {
-    let dim = attention.head_dim;
-    let group = attention.heads / attention.kv_heads;
-    let seen = attention.first_seen(place.position)..=place.position;
-    let mut scores = Vec::with_capacity(seen.clone().count());
-    let mut scratch = vec![0.0; dim];
-    for (index, out) in out.chunks_exact_mut(dim).enumerate() {
-        let head = kv_head * group + index;
-        let query = &queries[head * dim..(head + 1) * dim];
-        scores.clear();
-        let sink = sinks.map(|sinks| sinks[head]);
-        let mut top = sink.unwrap_or(f32::NEG_INFINITY);
-        for position in seen.clone() {
-            let key = cache.key(place.slot, position, kv_head * dim, &mut scratch);
-            let score = dot(query, key) * attention.scale;
-            // Not `max`, which would hide a score that is no number.
-            top = if score > top || score.is_nan() { score } else { top };
-            scores.push(score);
+impl Look<'_> {
+    /// What the rows' heads that share the key head have seen: `group · head_dim` elements a row.
+    pub(super) fn look(&self, level: Level) -> Vec<f32> {
+        match level {
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: the pool offers a level only where the machine has its instructions.
+            Level::Avx512 => unsafe { self.avx512() },
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: as above.
+            Level::Avx2 => unsafe { self.avx2() },
+            _ => self.work(),
         }
-        let mut sum = 0.0;
-        for score in &mut scores {
-            let part = math::exp(f64::from(*score) - f64::from(top));
-            sum += part;
-            *score = part as f32;
-        }
-        // A sink takes its share and gives nothing.
-        sum += sink.map_or(0.0, |sink| math::exp(f64::from(sink) - f64::from(top)));
-        out.fill(0.0);
-        for (position, part) in seen.clone().zip(&scores) {
-            let value = cache.value(place.slot, position, kv_head * dim, &mut scratch);
-            out.iter_mut().zip(value).for_each(|(out, value)| *out += part * value);
-        }
-        let share = (1.0 / sum) as f32;
-        out.iter_mut().for_each(|out| *out *= share);
     }
+
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx512f,avx2,fma")]
+    fn avx512(&self) -> Vec<f32> {
+        self.work()
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx2,fma")]
+    fn avx2(&self) -> Vec<f32> {
+        self.work()
+    }
+
+    #[inline(always)] // so that it is compiled for each level
+    fn work(&self) -> Vec<f32> {
+        let (dim, slot) = (self.attention.head_dim, self.rows[0].slot as usize);
+        let group = self.attention.heads / self.attention.kv_heads;
+        let last = self.rows[self.rows.len() - 1].position as usize;
+        let first_tile = self.attention.first_seen(self.rows[0].position as usize) / TILE;
+        let tiles = last / TILE + 1 - first_tile;
+        // Scores of a row and head, all tiles of them, one behind the other.
+        let mut scores = vec![Lanes::ZERO; self.rows.len() * group * tiles];
+        let mut scratch = vec![0.0; dim.max(STRETCH) * TILE.max(dim)];
+        for tile in 0..tiles {
+            let start = self.kv_head * dim;
+            let keys = self.cache.keys(slot, first_tile + tile, start, dim, &mut scratch);
+            for (query, scores) in self.queries(group, dim).zip(scores.chunks_exact_mut(tiles)) {
+                scores[tile] = score(query, keys, self.attention.scale);
+            }
+        }
+        let mut shares = Vec::with_capacity(self.rows.len() * group);
+        for (index, scores) in scores.chunks_exact_mut(tiles).enumerate() {
+            let position = self.rows[index / group].position as usize;
+            let from = self.attention.first_seen(position) - first_tile * TILE;
+            let sink = self.sinks.map(|sinks| sinks[self.kv_head * group + index % group]);
+            shares.push(soften(scores, from, position - first_tile * TILE, sink));
+        }
+        let mut out = vec![0.0; self.rows.len() * group * dim];
+        for stretch in (first_tile * TILE..last + 1).step_by(STRETCH) {
+            let end = (stretch + STRETCH).min(last + 1);
+            let values =
+                self.cache.values(slot, stretch..end, self.kv_head * dim, dim, &mut scratch);
+            let heads = scores.chunks_exact(tiles).zip(out.chunks_exact_mut(dim));
+            for (index, (scores, out)) in heads.enumerate() {
+                let position = self.rows[index / group].position as usize;
+                let from = self.attention.first_seen(position).max(stretch);
+                let scores = Lanes::numbers(scores);
+                for at in from..end.min(position + 1) {
+                    let share = scores[at - first_tile * TILE];
+                    let value = values.row(at, dim);
+                    for (out, value) in out.iter_mut().zip(value) {
+                        *out = share.mul_add(*value, *out);
+                    }
+                }
+            }
+        }
+        for (out, share) in out.chunks_exact_mut(dim).zip(shares) {
+            out.iter_mut().for_each(|out| *out *= share);
+        }
+        out
+    }
+
+    /// The query heads that share the key head, row by row.
+    fn queries(&self, group: usize, dim: usize) -> impl Iterator<Item = &[f32]> {
+        let own = self.kv_head * group * dim..(self.kv_head + 1) * group * dim;
+        let rows = self.queries.chunks_exact(self.attention.q_width());
+        rows.flat_map(move |row| row[own.clone()].chunks_exact(dim))
+    }
+}
+
+/// Scores of a query at the sixteen positions of a tile.
+#[inline(always)]
+fn score(query: &[f32], keys: &[f32], scale: f32) -> Lanes {
+    let mut sums = [0.0f32; TILE];
+    for (x, keys) in query.iter().zip(keys.chunks_exact(TILE)) {
+        for lane in 0..TILE {
+            sums[lane] = x.mul_add(keys[lane], sums[lane]);
+        }
+    }
+    Lanes(sums.map(|sum| sum * scale))
+}
+
+/// Turns scores `from ..= to` into what each counts, and gives what all must be multiplied with. A
+/// sink takes its share and gives nothing.
+#[inline(always)]
+fn soften(tiles: &mut [Lanes], from: usize, to: usize, sink: Option<f32>) -> f32 {
+    let scores = Lanes::flat(tiles);
+    let mut top = sink.unwrap_or(f32::NEG_INFINITY);
+    for score in &scores[from..=to] {
+        // Not `max`, which would hide a score that is no number.
+        top = if *score > top || score.is_nan() { *score } else { top };
+    }
+    let mut sums = Lanes::ZERO;
+    for (at, tile) in tiles.iter_mut().enumerate() {
+        for lane in 0..TILE {
+            let seen = (from..=to).contains(&(at * TILE + lane));
+            let part = exp(tile.0[lane] - top);
+            tile.0[lane] = if seen { part } else { 0.0 };
+            sums.0[lane] += tile.0[lane];
+        }
+    }
+    let sink = sink.map_or(0.0, |sink| exp(sink - top));
+    1.0 / (fold(&sums) + sink)
+}
+
+/// `e` to the power of `x`, for `x` of at most 0, off by less than two units of the last place.
+#[inline(always)]
+fn exp(x: f32) -> f32 {
+    // Adding it rounds to a whole number, which then stands in the last bits.
+    const ROUND: f32 = 12_582_912.0;
+    // ln 2 in two parts, the first with few enough bits that a multiple of it is exact.
+    const LN2_HIGH: f32 = 0.693_359_4;
+    const LN2_LOW: f32 = -2.121_944_4e-4;
+    let shifted = x.mul_add(std::f32::consts::LOG2_E, ROUND);
+    let k = shifted - ROUND;
+    let r = k.mul_add(-LN2_LOW, k.mul_add(-LN2_HIGH, x));
+    // Taylor to the seventh power: the next term is below 6e-9 for |r| of at most ln 2 / 2.
+    let mut sum = 1.0 / 5040.0;
+    for factor in [720.0, 120.0, 24.0, 6.0, 2.0, 1.0, 1.0] {
+        sum = r.mul_add(sum, 1.0 / factor);
+    }
+    let scale = f32::from_bits(((shifted.to_bits() & 0x1ff).wrapping_add(127) & 0xff) << 23);
+    if x < -87.0 { 0.0 } else { sum * scale }
 }

@@ -1,9 +1,15 @@
-//! Keys and values in memory: one ring of positions for each layer and slot.
+//! Keys and values in memory: one ring of positions for each layer and slot. Values lie position by
+//! position; keys lie in tiles of sixteen positions, element by element, so that sixteen scores are
+//! computed side by side without ever being added up across.
 
 use crate::error::{Error, Result};
-use crate::kv::{CachePlan, LayerPlan, Precision};
+use crate::kv::{CachePlan, GRAIN, LayerPlan, Precision};
 use half::f16;
 use half::slice::HalfFloatSliceExt;
+use std::ops::Range;
+
+/// Positions of a tile. A ring is whole tiles, so a position's lane never changes.
+pub(super) const TILE: usize = GRAIN;
 
 /// Elements as they are stored.
 #[derive(Debug)]
@@ -35,10 +41,12 @@ impl Store {
         }
     }
 
-    fn put(&mut self, at: usize, row: &[f32]) {
+    /// Puts the elements of a row `stride` apart.
+    fn put(&mut self, at: usize, stride: usize, row: &[f32]) {
+        let places = (at..).step_by(stride);
         match self {
-            Store::F32(all) => all[at..at + row.len()].copy_from_slice(row),
-            Store::F16(all) => all[at..at + row.len()].convert_from_f32_slice(row),
+            Store::F32(all) => places.zip(row).for_each(|(at, x)| all[at] = *x),
+            Store::F16(all) => places.zip(row).for_each(|(at, x)| all[at] = f16::from_f32(*x)),
         }
     }
 
@@ -81,45 +89,84 @@ impl Store {
     }
 }
 
+/// Values of some positions, from a first one on.
+pub(super) struct Values<'v> {
+    elements: &'v [f32],
+    /// Elements from one position to the next.
+    stride: usize,
+    first: usize,
+}
+
+impl Values<'_> {
+    /// The value of a position.
+    #[inline(always)] // part of attention's innermost loop
+    pub(super) fn row(&self, position: usize, dim: usize) -> &[f32] {
+        let at = (position - self.first) * self.stride;
+        &self.elements[at..at + dim]
+    }
+}
+
 impl LayerCache {
-    fn at(&self, slot: usize, position: usize) -> usize {
-        (slot * self.plan.capacity + position % self.plan.capacity) * self.plan.width
+    /// Elements of one slot.
+    fn slot_len(&self) -> usize {
+        self.plan.capacity * self.plan.width
     }
 
     /// Keeps key and value of a position.
     pub(super) fn put(&mut self, slot: usize, position: usize, key: &[f32], value: &[f32]) {
-        let at = self.at(slot, position);
-        self.keys.put(at, key);
-        self.values.put(at, value);
+        let place = position % self.plan.capacity;
+        let start = slot * self.slot_len();
+        let tile = start + place / TILE * TILE * self.plan.width + place % TILE;
+        self.keys.put(tile, TILE, key);
+        self.values.put(start + place * self.plan.width, 1, value);
     }
 
-    /// Elements `start ..` of a position's key, as many as `scratch` has. What is stored in f32 is
-    /// lent as it stands.
-    pub(super) fn key<'s>(
+    /// Elements `start .. start + dim` of the keys of a tile's positions, sixteen by sixteen.
+    pub(super) fn keys<'s>(
         &'s self,
         slot: usize,
-        position: usize,
+        tile: usize,
         start: usize,
+        dim: usize,
         scratch: &'s mut [f32],
     ) -> &'s [f32] {
-        self.keys.get(self.at(slot, position) + start, scratch.len(), scratch)
+        let place = tile * TILE % self.plan.capacity;
+        let at = slot * self.slot_len() + place * self.plan.width + start * TILE;
+        self.keys.get(at, dim * TILE, scratch)
     }
 
-    /// The same of its value.
-    pub(super) fn value<'s>(
+    /// Elements `start .. start + dim` of the values of some positions, which may run over the
+    /// ring's end.
+    pub(super) fn values<'s>(
         &'s self,
         slot: usize,
-        position: usize,
+        positions: Range<usize>,
         start: usize,
+        dim: usize,
         scratch: &'s mut [f32],
-    ) -> &'s [f32] {
-        self.values.get(self.at(slot, position) + start, scratch.len(), scratch)
+    ) -> Values<'s> {
+        let (first, ring, width) = (positions.start, self.plan.capacity, self.plan.width);
+        let at = |position: usize| slot * self.slot_len() + position % ring * width + start;
+        let whole = first % ring + positions.len() <= ring;
+        if let (Store::F32(all), true) = (&self.values, whole) {
+            let end = at(positions.end - 1) + dim;
+            return Values { elements: &all[at(first)..end], stride: width, first };
+        }
+        for (position, out) in positions.zip(scratch.chunks_exact_mut(dim)) {
+            match &self.values {
+                Store::F32(all) => out.copy_from_slice(&all[at(position)..at(position) + dim]),
+                Store::F16(all) => {
+                    all[at(position)..at(position) + dim].convert_to_f32_slice(out);
+                }
+            }
+        }
+        Values { elements: scratch, stride: dim, first }
     }
 
     /// Where a slot begins and how many elements of it are in use after `length` positions.
     fn used(&self, slot: usize, length: usize) -> (usize, usize) {
-        let positions = length.min(self.plan.capacity);
-        (slot * self.plan.capacity * self.plan.width, positions * self.plan.width)
+        let positions = length.next_multiple_of(TILE).min(self.plan.capacity);
+        (slot * self.slot_len(), positions * self.plan.width)
     }
 }
 

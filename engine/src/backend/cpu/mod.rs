@@ -22,10 +22,10 @@ use crate::batch::{Batch, Row};
 use crate::error::{Error, Result};
 use crate::kv::CachePlan;
 use crate::loader::Gguf;
-use attend::Place;
+use attend::Look;
 use matmul::{Misfit, Pair, Precision};
 use pool::Pool;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// A weight: a matrix where it lies in its file, or a vector decoded once.
 #[derive(Debug, Clone)]
@@ -268,13 +268,24 @@ impl Backend for Cpu {
     ) -> Result<Rows> {
         let sinks = sinks.map(Tensor::vector).transpose()?;
         let (cache, width) = (&cache.layers[layer], attention.q_width());
+        let (heads, group) = (attention.kv_heads, width / attention.kv_heads);
+        let blocks = attend::blocks(&step.rows);
+        let seen: Vec<OnceLock<Vec<f32>>> = vec![OnceLock::new(); blocks.len() * heads];
+        let (level, all) = (self.pool.level(), &queries[..]);
+        self.pool.each(seen.len(), &|item| {
+            let (block, kv_head) = (blocks[item / heads].clone(), item % heads);
+            let queries = &all[block.start * width..block.end * width];
+            let rows = &step.rows[block];
+            let look = Look { attention, sinks, cache, rows, kv_head, queries };
+            seen[item].get_or_init(|| look.look(level));
+        });
         let mut out = self.scratch.rows(queries.count(), width);
-        let pairs = queries.chunks_exact(width).zip(out.chunks_exact_mut(width));
-        let group = width / attention.kv_heads;
-        for (row, (queries, out)) in step.rows.iter().zip(pairs) {
-            let place = Place { slot: row.slot as usize, position: row.position as usize };
-            for (kv_head, out) in out.chunks_exact_mut(group).enumerate() {
-                attend::attend(attention, sinks, cache, place, kv_head, queries, out);
+        for (item, seen) in seen.into_iter().enumerate() {
+            let (block, start) = (&blocks[item / heads], item % heads * group);
+            let seen = seen.into_inner().unwrap_or_default();
+            let rows = out[block.start * width..block.end * width].chunks_exact_mut(width);
+            for (row, seen) in rows.zip(seen.chunks_exact(group)) {
+                row[start..start + group].copy_from_slice(seen);
             }
         }
         Ok(out)

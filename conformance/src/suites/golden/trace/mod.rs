@@ -235,6 +235,11 @@ impl Trace {
         self.ops.iter().map(|(name, _)| name.as_str())
     }
 
+    /// Everything that is kept, of all rows or of the chosen ones.
+    pub(in crate::suites) fn kept(&self) -> impl Iterator<Item = &str> {
+        self.recording.names().filter(|name| *name != "ids")
+    }
+
     /// A tap by its full name.
     pub(in crate::suites) fn tap(&self, name: &str) -> Result<Tap, Failure> {
         let op = self.ops.iter().find(|(known, _)| known == name);

@@ -14,6 +14,8 @@ mod output;
 mod packed;
 mod tree;
 
+pub(super) use tree::{Lanes, fold};
+
 use super::pool::Pool;
 use crate::quant::Format;
 use groups::Groups;

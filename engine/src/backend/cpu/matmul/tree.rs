@@ -9,19 +9,19 @@ pub(super) const LANES: usize = 16;
 /// Sixteen neighbouring numbers of a row, or the sixteen lanes of a sum.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[repr(C, align(64))]
-pub(super) struct Lanes(pub(super) [f32; LANES]);
+pub(in crate::backend::cpu) struct Lanes(pub(in crate::backend::cpu) [f32; LANES]);
 
 impl Lanes {
-    pub(super) const ZERO: Lanes = Lanes([0.0; LANES]);
+    pub(in crate::backend::cpu) const ZERO: Lanes = Lanes([0.0; LANES]);
 
     /// The numbers inside a slice of lanes, in order.
-    pub(super) fn numbers(lanes: &[Lanes]) -> &[f32] {
+    pub(in crate::backend::cpu) fn numbers(lanes: &[Lanes]) -> &[f32] {
         // SAFETY: as in `flat`.
         unsafe { std::slice::from_raw_parts(lanes.as_ptr().cast(), lanes.len() * LANES) }
     }
 
     /// The same, to be written.
-    pub(super) fn flat(lanes: &mut [Lanes]) -> &mut [f32] {
+    pub(in crate::backend::cpu) fn flat(lanes: &mut [Lanes]) -> &mut [f32] {
         // SAFETY: `Lanes` is an array of 16 floats without padding: 64 bytes, aligned to 64.
         unsafe { std::slice::from_raw_parts_mut(lanes.as_mut_ptr().cast(), lanes.len() * LANES) }
     }
@@ -41,7 +41,7 @@ pub(super) fn fold_across(sums: &[Lanes], stride: usize) -> Lanes {
 
 /// The sum of the lanes: halves onto each other, then neighbours, neighbours again, and the last
 /// two. In this order because it is the cheapest one in registers of four and eight.
-pub(super) fn fold(lanes: &Lanes) -> f32 {
+pub(in crate::backend::cpu) fn fold(lanes: &Lanes) -> f32 {
     let l: [f32; 8] = std::array::from_fn(|i| lanes.0[i] + lanes.0[i + 8]);
     let (low, high) = ((l[0] + l[1]) + (l[2] + l[3]), (l[4] + l[5]) + (l[6] + l[7]));
     low + high
