@@ -1,4 +1,4 @@
-//! Arrays of f32, as files that other programs read: NumPy's .npy and safetensors. Knows bytes only.
+//! Arrays of f32 as files that others read: NumPy's .npy and safetensors. Knows bytes only.
 
 use serde_json::{Map, Value, json};
 

@@ -17,8 +17,8 @@ names it: attn_norm-3, Qcur-3 (before the rotation), Qcur-3#1 (after it), kqv_ou
 ffn_moe_logits-3, l_out-3, result_output … The whole prompt is computed in one pass.
 
 Examples:
-  worker-orcd trace model.gguf --tokens 1,450,7483 --out trace.safetensors
-  worker-orcd trace model.gguf --tokens @ids.txt --taps '^(l_out|kqv_out)-' --out trace.safetensors";
+  worker-orcd trace model.gguf --tokens 1,450,7483 --out t.safetensors
+  worker-orcd trace model.gguf --tokens @ids.txt --taps '^(l_out|kqv_out)-' --out t.safetensors";
 
 /// Write the rows between the steps of a pass
 #[derive(Debug, clap::Args)]

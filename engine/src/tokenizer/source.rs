@@ -224,8 +224,8 @@ fn says(model: &ModelFile) -> Result<ModelSays> {
     })
 }
 
-/// Where the model brings a vocabulary too, both must spell every id alike: a tokeniser of the right
-/// size and another model gives text that looks fine and means nothing.
+/// Where the model brings a vocabulary too, both must spell every id alike: a tokeniser of the
+/// right size and another model gives text that looks fine and means nothing.
 fn same_tokens(tokenizer: &Tokenizer, metadata: &Metadata) -> Result<()> {
     // A vocabulary that we cannot read is why the other file is there.
     let Ok(vocab) = Vocab::read(metadata) else { return Ok(()) };

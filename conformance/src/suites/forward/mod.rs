@@ -23,8 +23,9 @@ fn budget(family: &str) -> Budget {
     match family {
         "gpt2" => bounds(
             1e-8,
-            1e-7,
-            "an f64 pass that emulates ggml's f16 table of GELU is 1.8e-9 (worst row 1.9e-8) away",
+            2e-7,
+            "an input beside a border of ggml's f16 table of GELU moves its output by 2^-11: no row \
+             of most prompts feels it, one of 384 is 1.3e-7 away",
         ),
         _ => bounds(1e-9, 2e-8, "an f64 pass is 1e-11 to 2e-10 away; ten times that for f32 sums"),
     }
