@@ -6,7 +6,7 @@ mod wrapped;
 pub use wrapped::{Defect, Wrapped};
 
 use engine::adapters::Architecture;
-use engine::backend::cpu::Cpu;
+use engine::backend::cpu::{Cpu, matmul};
 use engine::backend::cuda::kernels::Kernels;
 use engine::backend::cuda::{self, Cuda};
 use engine::backend::taps::{Recorder, Seen};
@@ -44,7 +44,7 @@ impl Machine for OnCpu {
     const NEEDS: Option<&'static str> = None;
 
     fn open() -> Result<Cpu> {
-        Ok(Cpu::poisoned())
+        Ok(Cpu::default().poisoned())
     }
 }
 
@@ -74,6 +74,45 @@ pub fn loaded_kernels() -> Result<Arc<Kernels>> {
     let kernels = Arc::new(Kernels::new(&cuda::Context::open(0)?)?);
     *known = Some(kernels.clone());
     Ok(kernels)
+}
+
+/// The CPU with activations of 8 bits.
+pub struct OnCpuFast;
+
+impl Machine for OnCpuFast {
+    type Backend = Cpu;
+    const NAME: &'static str = "cpu::fast";
+    const NEEDS: Option<&'static str> = None;
+
+    fn open() -> Result<Cpu> {
+        Ok(Cpu::new(2, matmul::Precision::Fast).poisoned())
+    }
+}
+
+/// The CPU with one thread.
+pub struct OnOneThread;
+
+impl Machine for OnOneThread {
+    type Backend = Cpu;
+    const NAME: &'static str = "cpu::one-thread";
+    const NEEDS: Option<&'static str> = None;
+
+    fn open() -> Result<Cpu> {
+        Ok(Cpu::new(1, matmul::Precision::Exact).poisoned())
+    }
+}
+
+/// The CPU with more threads than it has cores.
+pub struct OnFiveThreads;
+
+impl Machine for OnFiveThreads {
+    type Backend = Cpu;
+    const NAME: &'static str = "cpu::five-threads";
+    const NEEDS: Option<&'static str> = None;
+
+    fn open() -> Result<Cpu> {
+        Ok(Cpu::new(5, matmul::Precision::Exact).poisoned())
+    }
 }
 
 /// A model on a backend.

@@ -2,7 +2,9 @@
 //! on nothing else. Each case asks the same prompt in another way and wants the same bytes. The
 //! negative control breaks one reduction on purpose and must be caught.
 
-use crate::subject::{Defect, Feed, Machine, OnCpu, OnCuda, Subject, Wrapped, fixtures};
+use crate::subject::{Defect, Feed, Machine, OnCpu, OnCpuFast, OnCuda, OnFiveThreads, OnOneThread};
+use crate::subject::{Subject, Wrapped, fixtures};
+use crate::worker;
 use engine::backend::{Backend, NoTaps};
 use engine::batch::{Batch, Role};
 use engine::error::Result as EngineResult;
@@ -20,14 +22,49 @@ type Ask<B> = fn(&mut Subject<B>, &[u32]) -> EngineResult<Vec<f32>>;
 
 pub(super) fn cases() -> Vec<Case> {
     let mut cases = on::<OnCpu>();
+    cases.extend(on::<OnCpuFast>());
     cases.extend(on::<OnCuda>());
     for (model, path) in fixtures() {
         // The CPU computes prompt and generated rows alike; others need not.
-        let name = format!("cpu::repro::{model}::generated-as-prompt");
-        let path = path.clone();
-        cases.push(Case::new(name, move |_| same::<OnCpu>(&path, one_by_one)));
+        let mut cpu = |way: &str, check: fn(&Path) -> Result<(), Failure>| {
+            let (name, path) = (format!("cpu::repro::{model}::{way}"), path.clone());
+            cases.push(Case::new(name, move |_| check(&path)).requirements(["C19"]));
+        };
+        cpu("generated-as-prompt", |path| same::<OnCpu>(path, one_by_one));
+        cpu("fast-generated-as-prompt", |path| same::<OnCpuFast>(path, one_by_one));
+        cpu("one-thread", other_threads::<OnOneThread>);
+        cpu("five-threads", other_threads::<OnFiveThreads>);
+        cpu("another-process", another_process);
     }
     cases
+}
+
+/// As many threads as the machine has, and another number of them.
+fn other_threads<M: Machine>(path: &Path) -> Result<(), Failure> {
+    let mut subject = open::<OnCpu>(path)?;
+    let tokens = prompt(subject.model.architecture.n_vocab);
+    let want = whole(&mut subject, &tokens)?;
+    let got = whole(&mut open::<M>(path)?, &tokens)?;
+    judge(&got, &want, tokens.len())
+}
+
+/// What a process of its own writes to a file.
+fn another_process(path: &Path) -> Result<(), Failure> {
+    let mut subject = open::<OnCpu>(path)?;
+    let tokens = prompt(subject.model.architecture.n_vocab);
+    let want = whole(&mut subject, &tokens)?;
+    let folder = tempfile::tempdir()?;
+    let ids: Vec<String> = tokens.iter().map(u32::to_string).collect();
+    let arguments = ["logits", &path.to_string_lossy(), "--tokens", &ids.join(",")];
+    let out = ["--threads", "3", "--out", "logits.npy"];
+    let finished = worker::run(folder.path(), arguments.iter().chain(&out))?;
+    if finished.code != Some(0) {
+        return Err(format!("{finished:?}").into());
+    }
+    let file = std::fs::read(folder.path().join("logits.npy"))?;
+    let data = file.len().checked_sub(4 * want.len()).ok_or("too short")?;
+    let numbers = file[data..].as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes));
+    judge(&numbers.collect::<Vec<_>>(), &want, tokens.len())
 }
 
 /// The ways that every backend must be indifferent to.

@@ -6,7 +6,7 @@ mod isolated;
 mod mutants;
 mod oracle;
 
-use crate::subject::OnCpu;
+use crate::subject::{OnCpu, OnCuda};
 use harness::Case;
 use harness::vector::Budget;
 
@@ -15,6 +15,8 @@ pub(super) fn cases() -> Vec<Case> {
     let mut cases = chained::cases::<OnCpu>();
     cases.extend(isolated::cases::<OnCpu>());
     cases.extend(mutants::cases::<OnCpu>());
+    cases.extend(chained::cases::<OnCuda>());
+    cases.extend(isolated::cases::<OnCuda>());
     cases
 }
 

@@ -126,7 +126,7 @@ fn families(_: &mut Run) -> Result<(), Failure> {
 fn logits(file: Gguf, count: u32) -> Result<Vec<Vec<f32>>, Failure> {
     let file = Arc::new(file);
     let description = model::describe(&file, Profile::Reference)?;
-    let mut backend = Cpu::poisoned();
+    let mut backend = Cpu::default().poisoned();
     let model = Model::load(&mut backend, &file, description, |_| {})?;
     let count = count as usize;
     let plan = CachePlan::new(&model.architecture, 1, count, count, Precision::F32);

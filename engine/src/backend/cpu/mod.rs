@@ -82,9 +82,9 @@ impl Cpu {
         Cpu { scratch: Scratch::default(), pool: Pool::new(n_threads), precision }
     }
 
-    /// A backend whose buffers are full of NaN until they are written.
-    pub fn poisoned() -> Cpu {
-        Cpu { scratch: Scratch::poisoned(), ..Cpu::default() }
+    /// The same with buffers that are full of NaN until they are written.
+    pub fn poisoned(self) -> Cpu {
+        Cpu { scratch: Scratch::poisoned(), ..self }
     }
 
     /// New rows, each made from the row at the same place of `rows`.
