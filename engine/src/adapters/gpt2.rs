@@ -1,7 +1,7 @@
 //! GPT-2: layer norms with biases, learned positions, a head of key and value for each of the
 //! query, GELU.
 
-use super::hparams::{Hparams, Sizes};
+use super::hparams::Hparams;
 use super::{Activation, Architecture, Attention, FeedForward, Gate, Gelu, InferenceAdapter};
 use super::{Layer, Norm, NormKind};
 use crate::error::Result;
@@ -25,16 +25,10 @@ impl InferenceAdapter for Gpt2 {
         let n_ff = hparams.n_ff(sizes.n_layers, false)?;
         let layer = |index: usize| Layer {
             attention: Attention {
-                heads: sizes.heads[index],
-                kv_heads: sizes.kv_heads[index],
-                head_dim: sizes.head_dim,
-                scale: 1.0 / (sizes.head_dim as f32).sqrt(),
                 fused_qkv: true,
                 qkv_bias: true,
                 out_bias: true,
-                rope: None,
-                window: None,
-                sinks: false,
+                ..sizes.attention(index)
             },
             feed_forward: FeedForward {
                 n_ff: n_ff[index],
@@ -44,18 +38,12 @@ impl InferenceAdapter for Gpt2 {
                 experts: None,
             },
         };
-        let layers = (0..sizes.n_layers).map(layer).collect();
         let epsilon = hparams.positive("attention.layer_norm_epsilon")?;
-        let Sizes { n_vocab, n_embd, n_ctx, .. } = sizes;
+        let norm = Norm { kind: NormKind::Layer, epsilon };
         Ok(Architecture {
-            family: self.family(),
-            n_vocab,
-            n_embd,
-            n_ctx,
             learned_positions: true,
-            norm: Norm { kind: NormKind::Layer, epsilon },
             tied_output: file.tensor("output.weight").is_none(),
-            layers,
+            ..sizes.architecture(self.family(), norm, layer)
         })
     }
 }

@@ -1,11 +1,10 @@
 //! gpt-oss: a mixture of experts with clamped SwiGLU, attention sinks, a window on every other
 //! layer, and YaRN whose borders between fast and slow are not rounded.
 
-use super::hparams::{Hparams, Sizes};
-use super::llama::RMS_EPSILON;
+use super::hparams::Hparams;
 use super::rope::{Scaling, Style};
 use super::{Activation, Architecture, Attention, Experts, FeedForward, Gate, InferenceAdapter};
-use super::{Layer, Norm, NormKind, Weights, bind};
+use super::{Layer, Weights, bind};
 use crate::error::Result;
 use crate::loader::{Gguf, TensorView};
 use crate::profile::Profile;
@@ -34,16 +33,12 @@ impl InferenceAdapter for GptOss {
         let n_ff = hparams.n_ff(sizes.n_layers, true)?;
         let layer = |index: usize| Layer {
             attention: Attention {
-                heads: sizes.heads[index],
-                kv_heads: sizes.kv_heads[index],
-                head_dim: sizes.head_dim,
-                scale: 1.0 / (sizes.head_dim as f32).sqrt(),
-                fused_qkv: false,
                 qkv_bias: true,
                 out_bias: true,
                 rope: Some(rope.clone()),
                 window: index.is_multiple_of(2).then_some(window),
                 sinks: true,
+                ..sizes.attention(index)
             },
             feed_forward: FeedForward {
                 n_ff: n_ff[index],
@@ -53,18 +48,7 @@ impl InferenceAdapter for GptOss {
                 experts: Some(Experts { count, used, router_bias: true }),
             },
         };
-        let layers = (0..sizes.n_layers).map(layer).collect();
-        let Sizes { n_vocab, n_embd, n_ctx, .. } = sizes;
-        Ok(Architecture {
-            family: self.family(),
-            n_vocab,
-            n_embd,
-            n_ctx,
-            learned_positions: false,
-            norm: Norm { kind: NormKind::Rms, epsilon: hparams.positive(RMS_EPSILON)? },
-            tied_output: false,
-            layers,
-        })
+        Ok(sizes.architecture(self.family(), hparams.rms_norm()?, layer))
     }
 
     fn bind<'g>(&self, file: &'g Gguf, arch: &Architecture) -> Result<Weights<TensorView<'g>>> {

@@ -1,10 +1,10 @@
 //! Llama 2 and 3, and what is written in the same form: RMS norms, grouped heads, SwiGLU; biases
 //! and experts where the file has them.
 
-use super::hparams::{Hparams, Sizes};
+use super::Layer;
+use super::hparams::Hparams;
 use super::rope::{Factors, Style};
 use super::{Activation, Architecture, Attention, Experts, FeedForward, Gate, InferenceAdapter};
-use super::{Layer, Norm, NormKind};
 use crate::error::Result;
 use crate::loader::Gguf;
 use crate::profile::Profile;
@@ -41,16 +41,10 @@ pub(super) fn describe(
     let n_ff = hparams.n_ff(sizes.n_layers, experts.is_some())?;
     let layer = |index: usize| Layer {
         attention: Attention {
-            heads: sizes.heads[index],
-            kv_heads: sizes.kv_heads[index],
-            head_dim: sizes.head_dim,
-            scale: 1.0 / (sizes.head_dim as f32).sqrt(),
-            fused_qkv: false,
             qkv_bias: has(&format!("blk.{index}.attn_q.bias")),
             out_bias: has(&format!("blk.{index}.attn_output.bias")),
             rope: Some(rope.clone()),
-            window: None,
-            sinks: false,
+            ..sizes.attention(index)
         },
         feed_forward: FeedForward {
             n_ff: n_ff[index],
@@ -60,19 +54,8 @@ pub(super) fn describe(
             experts,
         },
     };
-    let layers = (0..sizes.n_layers).map(layer).collect();
-    let Sizes { n_vocab, n_embd, n_ctx, .. } = sizes;
     Ok(Architecture {
-        family,
-        n_vocab,
-        n_embd,
-        n_ctx,
-        learned_positions: false,
-        norm: Norm { kind: NormKind::Rms, epsilon: hparams.positive(RMS_EPSILON)? },
         tied_output: !has("output.weight"),
-        layers,
+        ..sizes.architecture(family, hparams.rms_norm()?, layer)
     })
 }
-
-/// What is added to the mean square.
-pub(super) const RMS_EPSILON: &str = "attention.layer_norm_rms_epsilon";

@@ -1,11 +1,9 @@
 //! Phi-3 and Phi-3.5: fused projections, a window on every layer, and LongRoPE, which turns short
 //! and long sequences with different factors.
 
-use super::hparams::{Hparams, Sizes};
-use super::llama::RMS_EPSILON;
+use super::hparams::Hparams;
 use super::rope::{Factors, Style};
 use super::{Activation, Architecture, Attention, FeedForward, Gate, InferenceAdapter, Layer};
-use super::{Norm, NormKind};
 use crate::error::Result;
 use crate::loader::Gguf;
 use crate::profile::Profile;
@@ -34,16 +32,10 @@ impl InferenceAdapter for Phi3 {
         let n_ff = hparams.n_ff(sizes.n_layers, false)?;
         let layer = |index: usize| Layer {
             attention: Attention {
-                heads: sizes.heads[index],
-                kv_heads: sizes.kv_heads[index],
-                head_dim: sizes.head_dim,
-                scale: 1.0 / (sizes.head_dim as f32).sqrt(),
                 fused_qkv: file.tensor(&format!("blk.{index}.attn_qkv.weight")).is_some(),
-                qkv_bias: false,
-                out_bias: false,
                 rope: Some(rope.clone()),
                 window,
-                sinks: false,
+                ..sizes.attention(index)
             },
             feed_forward: FeedForward {
                 n_ff: n_ff[index],
@@ -53,17 +45,9 @@ impl InferenceAdapter for Phi3 {
                 experts: None,
             },
         };
-        let layers = (0..sizes.n_layers).map(layer).collect();
-        let Sizes { n_vocab, n_embd, n_ctx, .. } = sizes;
         Ok(Architecture {
-            family: self.family(),
-            n_vocab,
-            n_embd,
-            n_ctx,
-            learned_positions: false,
-            norm: Norm { kind: NormKind::Rms, epsilon: hparams.positive(RMS_EPSILON)? },
             tied_output: file.tensor("output.weight").is_none(),
-            layers,
+            ..sizes.architecture(self.family(), hparams.rms_norm()?, layer)
         })
     }
 }

@@ -3,6 +3,7 @@
 
 mod rotation;
 
+use crate::adapters::{Architecture, Attention, Layer, Norm, NormKind};
 use crate::error::{Class, Error, Named, Result};
 use crate::loader::gguf::{Array, Value};
 use crate::loader::{Gguf, Metadata};
@@ -36,6 +37,43 @@ pub(crate) struct Sizes {
     /// Per layer.
     pub(crate) kv_heads: Vec<usize>,
     pub(crate) head_dim: usize,
+}
+
+impl Sizes {
+    /// A layer's attention without anything that only some families have.
+    pub(crate) fn attention(&self, layer: usize) -> Attention {
+        Attention {
+            heads: self.heads[layer],
+            kv_heads: self.kv_heads[layer],
+            head_dim: self.head_dim,
+            scale: 1.0 / (self.head_dim as f32).sqrt(),
+            fused_qkv: false,
+            qkv_bias: false,
+            out_bias: false,
+            rope: None,
+            window: None,
+            sinks: false,
+        }
+    }
+
+    /// A model of these layers, without anything that only some families have.
+    pub(crate) fn architecture(
+        &self,
+        family: &'static str,
+        norm: Norm,
+        layer: impl Fn(usize) -> Layer,
+    ) -> Architecture {
+        Architecture {
+            family,
+            n_vocab: self.n_vocab,
+            n_embd: self.n_embd,
+            n_ctx: self.n_ctx,
+            learned_positions: false,
+            norm,
+            tied_output: false,
+            layers: (0..self.n_layers).map(layer).collect(),
+        }
+    }
 }
 
 impl<'m> Hparams<'m> {
@@ -124,6 +162,12 @@ impl<'m> Hparams<'m> {
     /// A string, if it is there.
     pub(crate) fn opt_str(&self, name: &str) -> Result<Option<&'m str>> {
         self.metadata.opt_str(&self.key(name))
+    }
+
+    /// The norm of a family that divides by the root of the mean square.
+    pub(crate) fn rms_norm(&self) -> Result<Norm> {
+        let epsilon = self.positive("attention.layer_norm_rms_epsilon")?;
+        Ok(Norm { kind: NormKind::Rms, epsilon })
     }
 
     /// How many experts there are and how many see a row; none if the keys are absent or zero.
