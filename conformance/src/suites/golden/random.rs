@@ -3,7 +3,7 @@
 //! exact arithmetic may be off.
 
 use super::trace::{self, Oracle, Trace};
-use crate::subject::{Feed, Machine, OnCpu, Subject};
+use crate::subject::{Feed, Machine, OnCpu, OnCuda, Subject};
 use engine::backend::NoTaps;
 use engine::batch::Role;
 use engine::forward::Logits;
@@ -15,6 +15,7 @@ use std::path::Path;
 /// Every case on this machine's backends.
 pub(super) fn cases() -> Vec<Case> {
     let mut cases = on::<OnCpu>();
+    cases.extend(on::<OnCuda>());
     cases.push(Case::new("selftest::golden-random::another-profile-is-red", |_| another_profile()));
     cases
 }
