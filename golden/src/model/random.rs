@@ -112,7 +112,7 @@ impl Maker<'_> {
         self.matrices += 1;
         for name in formats.take(self.shape.formats.len()) {
             let format = Type::named(name)?;
-            if row % format.block_len == 0 {
+            if row.is_multiple_of(format.block_len) {
                 return match *name {
                     "F32" => self.plain(values),
                     _ => Ok((format.id, format.encode(values)?)),
