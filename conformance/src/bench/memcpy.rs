@@ -15,6 +15,7 @@ pub(super) fn benches() -> Vec<Bench> {
             name: baseline(size),
             verb: "copy",
             bytes,
+            operations_per_byte: 0.0,
             baseline: None,
             setup: Box::new(|bytes| Ok(Box::new(Copy::new(bytes)))),
         })

@@ -2,6 +2,7 @@
 //! `cargo bench` criterion times them (see `timed`); under `cargo test` each body runs once as a
 //! `bench-smoke::` case, so that a benchmark can neither rot nor measure nothing.
 
+mod matmul;
 mod memcpy;
 mod quant;
 mod sampler;
@@ -29,8 +30,11 @@ pub struct Bench {
     pub name: String,
     /// What the body does, one word: `decode`, `copy`. Criterion's id is `name/verb`.
     pub verb: &'static str,
-    /// Bytes that one run of the body produces; GB/s are computed from it.
+    /// Bytes that one run of the body produces, or reads if it produces next to nothing; GB/s are
+    /// computed from it.
     pub bytes: usize,
+    /// Floating-point operations for each of these bytes; 0 where they are not what counts.
+    pub operations_per_byte: f64,
     /// The benchmark that the closing table divides by: same bytes, same run.
     pub baseline: Option<String>,
     /// Makes the work.
@@ -46,7 +50,7 @@ const SMOKE_BYTES: usize = 1 << 20;
 
 /// Every benchmark there is.
 pub fn all() -> Vec<Bench> {
-    let areas = [memcpy::benches(), quant::benches(), sampler::benches()];
+    let areas = [memcpy::benches(), quant::benches(), matmul::benches(), sampler::benches()];
     areas.into_iter().flatten().collect()
 }
 

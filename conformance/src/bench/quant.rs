@@ -13,6 +13,7 @@ pub(super) fn benches() -> Vec<Bench> {
                 name: format!("bench::quant::{}::{size}", format.name),
                 verb: "decode",
                 bytes,
+                operations_per_byte: 0.0,
                 baseline: Some(memcpy::baseline(size)),
                 setup: Box::new(move |bytes| Ok(Box::new(Decoding::new(format, bytes)?))),
             });

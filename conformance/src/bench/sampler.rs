@@ -26,6 +26,7 @@ pub(super) fn benches() -> Vec<Bench> {
         name: format!("bench::sampler::{name}"),
         verb: "choose",
         bytes: N_VOCAB * size_of::<f32>(),
+        operations_per_byte: 0.0,
         baseline: None,
         setup: Box::new(move |_| Ok(Box::new(Choosing::new(params.clone())))),
     };

@@ -104,7 +104,7 @@ fn median(mut values: Vec<f64>) -> f64 {
 fn table(benches: &[Bench], medians: &BTreeMap<String, f64>) -> Table {
     let mut table = Table::new();
     table.load_style(presets::UTF8_BORDERS_ONLY);
-    table.set_header(["benchmark", "GB/s", "of baseline"]);
+    table.set_header(["benchmark", "GB/s", "GFLOP/s", "of baseline"]);
     for bench in benches {
         let Some(nanoseconds) = medians.get(&bench.name) else {
             continue;
@@ -112,10 +112,16 @@ fn table(benches: &[Bench], medians: &BTreeMap<String, f64>) -> Table {
         let baseline = bench.baseline.as_ref().and_then(|name| medians.get(name));
         let share =
             baseline.map_or("".into(), |base| format!("{:.0} %", 100.0 * base / nanoseconds));
-        let speed = format!("{:.2}", bench.bytes as f64 / nanoseconds);
+        let speed = bench.bytes as f64 / nanoseconds;
+        let operations = match bench.operations_per_byte {
+            0.0 => String::new(),
+            each => format!("{:.1}", speed * each),
+        };
+        let speed = format!("{speed:.2}");
         table.add_row([
             Cell::new(format!("{}/{}", bench.name, bench.verb)),
             Cell::new(speed).set_alignment(CellAlignment::Right),
+            Cell::new(operations).set_alignment(CellAlignment::Right),
             Cell::new(share).set_alignment(CellAlignment::Right),
         ]);
     }

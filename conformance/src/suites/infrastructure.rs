@@ -170,6 +170,7 @@ fn idle(accepts_everything: bool) -> Bench {
         name: "bench::example::idle".into(),
         verb: "idle",
         bytes: 1,
+        operations_per_byte: 0.0,
         baseline: None,
         setup: Box::new(move |_| Ok(Box::new(Idle { accepts_everything }))),
     }

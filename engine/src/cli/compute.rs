@@ -4,6 +4,7 @@
 use super::{LoadArgs, Output};
 use crate::backend::Backend;
 use crate::backend::cpu::Cpu;
+use crate::backend::cpu::matmul::Precision;
 use crate::backend::cuda::Cuda;
 use crate::error::{Error, Result, shown};
 use crate::loader::Gguf;
@@ -26,6 +27,11 @@ pub(super) struct ComputeArgs {
     /// Where to compute: cpu, or a CUDA device such as cuda:0 (see 'worker-orcd devices')
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     pub(super) backend: Device,
+
+    /// How activations enter products on the CPU: 'exact' (as they are), or 'fast' (rounded to 8
+    /// bits wherever a matrix holds codes)
+    #[arg(long, default_value = "exact")]
+    pub(super) precision: Precision,
 }
 
 /// Where to compute.
@@ -77,11 +83,20 @@ impl ComputeArgs {
         file.warnings().iter().for_each(|warning| output.warn(format!("{name}: {warning}")));
         let description = model::describe(&file, self.profile)?;
         match self.backend {
-            Device::Cpu => work.run(self.ready(Cpu::default(), file, description)?, output),
+            Device::Cpu => {
+                let cpu = Cpu::new(self.n_threads(), self.precision);
+                work.run(self.ready(cpu, file, description)?, output)
+            }
             Device::Cuda(ordinal) => {
                 work.run(self.ready(Cuda::open(ordinal)?, file, description)?, output)
             }
         }
+    }
+
+    /// Threads that compute.
+    fn n_threads(&self) -> usize {
+        let threads = self.load.threads.or_else(|| std::thread::available_parallelism().ok());
+        threads.map_or(1, |threads| threads.get())
     }
 
     fn ready<B: Backend>(

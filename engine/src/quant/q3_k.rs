@@ -26,7 +26,7 @@ const _: () = assert!(size_of::<Block>() == 110);
 /// in their high halves, of scales 8–15; bytes 8–11 hold the upper two bits, pair p of byte
 /// 8 + i belonging to scale 4·p + i.
 #[inline]
-fn scale(packed: &[u8; 12], sub: usize) -> i8 {
+pub fn scale(packed: &[u8; 12], sub: usize) -> i8 {
     let low = packed[sub % 8] >> (sub / 8 * 4) & 15;
     let high = packed[8 + sub % 4] >> (sub / 4 * 2) & 3;
     (low | high << 4) as i8 - 32

@@ -5,6 +5,7 @@ use super::name;
 use engine::backend::cpu::matmul::Precision;
 use engine::backend::cpu::pool::Pool;
 use engine::quant::{self, Format};
+use half::f16;
 use harness::compare::arrays;
 use harness::vector::Budget;
 use harness::{Case, Failure, Run};
@@ -20,7 +21,10 @@ pub(super) fn cases(format: &'static Format) -> Vec<Case> {
     let exact = |what, check: fn(&'static Format, &mut Run) -> Result<(), Failure>| {
         Case::new(name(format, Precision::Exact, what), move |run| check(format, run))
     };
-    vec![exact("accuracy", near_f64), exact("twin", equals_twin)]
+    let fast = Case::new(name(format, Precision::Fast, "not-further-than-llama-cpp"), move |run| {
+        not_further_than_llama_cpp(format, run)
+    });
+    vec![exact("accuracy", near_f64), exact("twin", equals_twin), fast]
 }
 
 fn near_f64(format: &'static Format, run: &mut Run) -> Result<(), Failure> {
@@ -48,6 +52,53 @@ fn near_f64(format: &'static Format, run: &mut Run) -> Result<(), Failure> {
             .record(run, &format!("{rows}x{}", w.cols));
     }
     Ok(())
+}
+
+/// Activations as ggml rounds them before it multiplies with a matrix of this format: nearest
+/// eighths of a byte under a 16-bit scale for 32 of them, or under a 32-bit scale for 256; plain
+/// numbers meet activations of their own kind.
+fn as_ggml_rounds(format: &Format, x: &[f32]) -> Vec<f64> {
+    let q8_0 = |x: &[f32]| -> Vec<f64> {
+        let largest = x.iter().fold(0.0f32, |m, x| m.max(x.abs()));
+        let (d, inverse) = (f16::from_f32(largest / 127.0), 127.0 / largest);
+        x.iter().map(|x| f64::from((x * inverse).round()) * f64::from(d.to_f32())).collect()
+    };
+    let q8_k = |x: &[f32]| -> Vec<f64> {
+        let largest = x.iter().fold(0.0f32, |m, x| if x.abs() > m.abs() { *x } else { m });
+        let inverse = -127.0 / largest;
+        let code = |x: &f32| (x * inverse).round_ties_even().min(127.0);
+        x.iter().map(|x| f64::from(code(x)) * f64::from(1.0 / inverse)).collect()
+    };
+    match format.block_len {
+        256 => x.chunks(256).flat_map(q8_k).collect(),
+        32 | 64 => x.chunks(32).flat_map(q8_0).collect(),
+        _ => x.iter().map(|x| f64::from(*x)).collect(),
+    }
+}
+
+/// Over a matrix large enough for chance not to matter, `fast` is nearer to the true product than
+/// exact arithmetic on activations as ggml rounds them.
+fn not_further_than_llama_cpp(format: &'static Format, run: &mut Run) -> Result<(), Failure> {
+    let pool = Pool::new(2);
+    let w = Material::new(format, 96, 1024 / format.block_len, 30);
+    let x = activations(40, w.cols, 31);
+    let exact_x: Vec<f64> = x.iter().map(|x| f64::from(*x)).collect();
+    let want = product(&w.values()?, &exact_x, w.cols);
+    let theirs = product(&w.values()?, &as_ggml_rounds(format, &x), w.cols);
+    let got = w.times(&pool, Precision::Fast, &x)?;
+    let nmse = |got: &mut dyn Iterator<Item = f64>| {
+        let error: f64 = got.zip(&want).map(|(got, want)| (got - want) * (got - want)).sum();
+        error / want.iter().map(|want| want * want).sum::<f64>()
+    };
+    let ours = nmse(&mut got.iter().map(|v| f64::from(*v)));
+    let theirs = nmse(&mut theirs.iter().copied());
+    run.figure("nmse", ours, "");
+    run.figure("llama.cpp nmse", theirs, "");
+    // Plain numbers are multiplied as they are; 1e-12 is what rounding sums may cost.
+    match ours <= theirs.max(1e-12) {
+        true => Ok(()),
+        false => Err(format!("{}: nmse {ours:e}, llama.cpp {theirs:e}", format.name).into()),
+    }
 }
 
 /// `exact` promises the bits of the decoded matrix.

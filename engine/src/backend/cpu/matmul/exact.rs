@@ -3,7 +3,7 @@
 
 use super::super::pool::Pool;
 use super::groups::{Group, Groups, Row};
-use super::kernels::{self, Kernels, MOST_X, PANEL, TILE};
+use super::kernels::{self, Kernels, Line, MOST_X, PANEL, TILE};
 use super::many::{BROAD, ByLane};
 use super::output::Output;
 use super::packed::{Packed, STRETCH, STRETCH_LANES};
@@ -36,6 +36,8 @@ pub(super) struct Plan<'p> {
     pub(super) out: &'p Output<'p>,
     pub(super) kernels: Kernels,
     decode: Decode,
+    /// For a single row of activations.
+    line: Option<Line>,
 }
 
 pub(super) fn product(
@@ -48,21 +50,25 @@ pub(super) fn product(
 ) -> Result<(), Misfit> {
     let mut decoders = w.format.decoders().filter(|(level, _)| *level <= pool.level());
     let decode = decoders.next().ok_or(Misfit::Format(w.format.name))?.1;
-    let plan = Plan { w, out, kernels: kernels::of(pool.level()), decode };
+    let line = kernels::line(w.format.name, pool.level());
+    let line = line.filter(|_| w.cols.is_multiple_of(LANES));
+    let plan = Plan { w, out, kernels: kernels::of(pool.level()), decode, line };
     let many = |group: &Group| group.rows.len() > FEW;
+    let single = |group: &Group| group.rows.len() == 1 && line.is_some();
     let by_lane = groups.0.iter().any(many).then(|| ByLane::new(pool, plan.kernels, x, n, w.cols));
-    let packed = (!groups.0.iter().all(many)).then(|| Packed::new(x, n, w.cols));
+    let packed = groups.0.iter().any(|group| !many(group) && !single(group));
+    let packed = packed.then(|| Packed::new(x, n, w.cols));
     let n_panels = w.rows.div_ceil(BROAD);
     let n_outputs = groups.0.iter().map(|group| group.rows.len()).sum::<usize>() * w.rows;
     spread(pool, n_outputs * w.cols, groups.0.len() * n_panels, &|item| {
         let (group, first) = (&groups.0[item / n_panels], item % n_panels * BROAD);
+        let panels = || (first..w.rows.min(first + BROAD)).step_by(PANEL);
         match (&by_lane, &packed) {
             (Some(x), _) if many(group) => plan.panel_by_lane(x, group, first),
-            (_, Some(x)) => {
-                for first in (first..w.rows.min(first + BROAD)).step_by(PANEL) {
-                    SCRATCH.with_borrow_mut(|scratch| plan.panel(x, group, first, scratch));
-                }
-            }
+            _ if single(group) => panels().for_each(|first| plan.panel_in_place(x, group, first)),
+            (_, Some(x)) => SCRATCH.with_borrow_mut(|scratch| {
+                panels().for_each(|first| plan.panel(x, group, first, scratch));
+            }),
             _ => {}
         }
     });
@@ -96,6 +102,26 @@ impl Plan<'_> {
             // one item of the dispatch.
             unsafe { self.out.write(row.out * self.w.rows + first, &values[..n_rows]) };
         }
+    }
+
+    /// All outputs of up to 16 matrix rows from `first` on, for the only row of the group.
+    fn panel_in_place(&self, x: &[f32], group: &Group, first: usize) {
+        let (Some(line), Some(row)) = (self.line, group.rows.first()) else {
+            return;
+        };
+        let n_rows = PANEL.min(self.w.rows - first);
+        let x = &x[row.x * self.w.cols..][..self.w.cols];
+        let mut sums = [Lanes::ZERO; PANEL];
+        let tiles = sums.as_chunks_mut::<TILE>().0.iter_mut().take(n_rows.div_ceil(TILE));
+        for (tile, sums) in tiles.enumerate() {
+            // The last row stands in for rows that the matrix does not have.
+            let blocks = |r: usize| (first + TILE * tile + r).min(first + n_rows - 1);
+            let w = std::array::from_fn(|r| self.w.row(group.matrix, blocks(r)));
+            line(&w, x, sums);
+        }
+        let values = (self.kernels.fold)(&sums);
+        // SAFETY: as in `panel`.
+        unsafe { self.out.write(row.out * self.w.rows + first, &values[..n_rows]) };
     }
 
     /// Some columns of one matrix row as numbers, filled up with zeros to whole lanes.

@@ -7,6 +7,7 @@
 //! kernel computes; it is written down once, in `tree`, and every kernel follows it.
 
 mod exact;
+mod fast;
 mod groups;
 mod kernels;
 mod many;
@@ -30,6 +31,18 @@ pub enum Precision {
     Exact,
     /// Rounded to 8 bits with a scale for every 32, wherever the matrix has blocks of codes.
     Fast,
+}
+
+impl std::str::FromStr for Precision {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        match name {
+            "exact" => Ok(Precision::Exact),
+            "fast" => Ok(Precision::Fast),
+            _ => Err(format!("precision '{name}' is neither 'exact' nor 'fast'")),
+        }
+    }
 }
 
 /// Why a product cannot be formed.
@@ -160,7 +173,7 @@ fn spread(pool: &Pool, numbers: usize, n_items: usize, work: &(dyn Fn(usize) + S
 
 fn product(
     pool: &Pool,
-    _precision: Precision,
+    precision: Precision,
     w: &Matrices,
     x: &[f32],
     n: usize,
@@ -170,7 +183,11 @@ fn product(
     if out.is_empty() {
         return Ok(());
     }
-    exact::product(pool, w, x, n, &groups, &Output::new(out))
+    let out = Output::new(out);
+    if precision == Precision::Fast && fast::product(pool, w, x, n, &groups, &out) {
+        return Ok(());
+    }
+    exact::product(pool, w, x, n, &groups, &out)
 }
 
 fn fits(what: &'static str, want: usize, got: usize) -> Result<(), Misfit> {

@@ -3,18 +3,18 @@
 use std::marker::PhantomData;
 
 /// A mutable slice that threads may write at different places at the same time.
-pub(super) struct Output<'o> {
-    start: *mut f32,
+pub(super) struct Output<'o, T = f32> {
+    start: *mut T,
     len: usize,
-    slice: PhantomData<&'o mut [f32]>,
+    slice: PhantomData<&'o mut [T]>,
 }
 
 // SAFETY: the slice is borrowed mutably for as long as this lives, and `write` demands that no two
 // threads write the same place.
-unsafe impl Sync for Output<'_> {}
+unsafe impl<T: Send> Sync for Output<'_, T> {}
 
-impl<'o> Output<'o> {
-    pub(super) fn new(out: &'o mut [f32]) -> Self {
+impl<'o, T: Copy> Output<'o, T> {
+    pub(super) fn new(out: &'o mut [T]) -> Self {
         Output { start: out.as_mut_ptr(), len: out.len(), slice: PhantomData }
     }
 
@@ -22,7 +22,7 @@ impl<'o> Output<'o> {
     ///
     /// # Safety
     /// No other thread may write any of these places during the same dispatch.
-    pub(super) unsafe fn write(&self, at: usize, values: &[f32]) {
+    pub(super) unsafe fn write(&self, at: usize, values: &[T]) {
         assert!(at <= self.len && values.len() <= self.len - at, "an output row out of bounds");
         // SAFETY: in bounds by the line above; nobody else writes here, as the caller vouches.
         unsafe { self.start.add(at).copy_from_nonoverlapping(values.as_ptr(), values.len()) };

@@ -4,6 +4,8 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(target_arch = "x86_64")]
+pub(super) mod lines;
 mod scalar;
 
 use super::super::level::Level;
@@ -31,6 +33,20 @@ pub(super) type Stripe = fn(w: &[Lanes], x: &[&[f32]], sums: &mut [Lanes]);
 
 /// `to[t·i][j] = from[f·j][i]` for 16 × 16 numbers.
 pub(super) type Transpose = fn(from: &[Lanes], f: usize, to: &mut [Lanes], t: usize);
+
+/// Sums of four matrix rows, given as blocks, and one activation row of a whole number of lanes.
+pub(super) type Line = fn(w: &[&[u8]; TILE], x: &[f32], sums: &mut [Lanes; TILE]);
+
+/// The line for a format, if there is one faster than decoding first; the caller has asked whether
+/// this machine can run it.
+pub(super) fn line(format: &str, level: Level) -> Option<Line> {
+    #[cfg(target_arch = "x86_64")]
+    if level >= Level::Avx2 {
+        return lines::of(format);
+    }
+    let _ = (format, level);
+    None
+}
 
 /// What an instruction set offers.
 #[derive(Clone, Copy)]

@@ -1,0 +1,71 @@
+//! The inner loops of integer products. The order of a sum is: block by block; within a block
+//! group by group, first the codes' product, then the minimum's, each by one fused multiply-add.
+//! What is added is a whole number times the rounded product of two scales, so nothing else has an
+//! order.
+
+use super::codes::Coded;
+use super::panel::Panel;
+use super::rounded::Row;
+use super::strip::{BLOCK, GROUP_ROWS, Strip};
+use crate::backend::cpu::level::Level;
+
+/// Sums of eight matrix rows and one activation row.
+pub(super) type Sums = [f32; GROUP_ROWS];
+
+/// Adds the products of some blocks of eight matrix rows and an activation row.
+pub(super) type Short = fn(strip: &Strip, n_blocks: usize, x: &Row, sums: &mut Sums);
+
+/// The products of eight matrix rows and some activation rows.
+pub(super) type Tile = fn(panel: &Panel, x: &[Row], sums: &mut [Sums]);
+
+/// What an instruction set offers for one kind of codes.
+#[derive(Clone, Copy)]
+pub(super) struct Kernels {
+    pub(super) short: Short,
+    /// For 1, 2, 3, … rows of activations, and what arranges a strip for them.
+    pub(super) tiles: Option<(&'static [Tile], Arrange)>,
+}
+
+/// Arranges some blocks of a strip as the blocks of a panel from `first` on.
+pub(super) type Arrange = fn(strip: &Strip, n_blocks: usize, first: usize, panel: &mut Panel);
+
+/// The kernels of a level, which the machine has.
+pub(super) fn of(coded: &Coded, level: Level) -> Kernels {
+    #[cfg(target_arch = "x86_64")]
+    if level >= Level::Avx2 {
+        return super::avx2::of(coded);
+    }
+    let _ = level;
+    let short: Short = match (coded.wide, coded.halves, coded.mins) {
+        (true, ..) => short::<true, 1, false>,
+        (_, 1, false) => short::<false, 1, false>,
+        (_, 1, true) => short::<false, 1, true>,
+        (.., false) => short::<false, 2, false>,
+        (.., true) => short::<false, 2, true>,
+    };
+    Kernels { short, tiles: None }
+}
+
+/// The twin that can be read.
+fn short<const WIDE: bool, const HALVES: usize, const MINS: bool>(
+    strip: &Strip,
+    n_blocks: usize,
+    x: &Row,
+    sums: &mut Sums,
+) {
+    let len = BLOCK / HALVES;
+    for (row, sum) in sums.iter_mut().enumerate() {
+        for group in 0..n_blocks * HALVES {
+            let own = strip.codes[row].0[group * len..][..len].iter();
+            let value = |code: &u8| if WIDE { i32::from(*code as i8) } else { i32::from(*code) };
+            let (x, half) = (&x.blocks[group / HALVES], group % HALVES);
+            let products = own.zip(&x.codes[half * len..]);
+            let whole: i32 = products.map(|(code, x)| value(code) * i32::from(*x)).sum();
+            let whole = (whole + x.offsets[half]) as f32;
+            *sum = whole.mul_add(strip.scales[group][row] * x.scale, *sum);
+            if MINS {
+                *sum = strip.mins[group][row].mul_add(x.sums[half], *sum);
+            }
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! Products with activations rounded to eight bits: whole numbers multiplied with whole numbers,
+//! and one multiplication by scales for every group of codes.
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+mod codes;
+#[cfg(target_arch = "x86_64")]
+mod codes_avx2;
+mod kernels;
+mod panel;
+mod rounded;
+mod strip;
+
+use super::groups::{Group, Groups, Row};
+use super::output::Output;
+use super::{Matrices, spread};
+use crate::backend::cpu::pool::Pool;
+use codes::Coded;
+use kernels::{Kernels, Sums};
+use panel::Panel;
+use rounded::Rounded;
+use std::cell::RefCell;
+use strip::{BLOCK, GROUP_ROWS, STRIP, Strip};
+
+/// More activation rows than these are worth arranging the matrix for.
+const FEW: usize = 3;
+/// Matrix rows that a thread takes when there are few activation rows.
+const ITEM: usize = 32;
+/// Bytes of panels and of activations that share the second cache.
+const NEAR_PANELS: usize = 200 << 10;
+const NEAR_ROWS: usize = 150 << 10;
+
+/// What a thread works in; kept from product to product.
+struct Scratch {
+    strip: Box<Strip>,
+    panels: Vec<Panel>,
+    sums: Vec<Sums>,
+}
+
+thread_local! {
+    static SCRATCH: RefCell<Scratch> = RefCell::new(Scratch {
+        strip: Box::new(Strip::EMPTY),
+        panels: Vec::new(),
+        sums: Vec::new(),
+    });
+}
+
+/// Everything that is the same for all items.
+struct Plan<'p> {
+    w: &'p Matrices<'p>,
+    x: Rounded,
+    out: &'p Output<'p>,
+    coded: Coded,
+    kernels: Kernels,
+}
+
+/// Whether the matrix has codes to multiply, and if so, the products.
+pub(super) fn product(
+    pool: &Pool,
+    w: &Matrices,
+    x: &[f32],
+    n: usize,
+    groups: &Groups,
+    out: &Output,
+) -> bool {
+    let Some(coded) = codes::of(w.format, pool.level()) else {
+        return false;
+    };
+    let x = Rounded::new(pool, &coded, x, n, w.cols);
+    let plan = Plan { w, x, out, coded, kernels: kernels::of(&coded, pool.level()) };
+    let item_rows = plan.item_rows(groups);
+    let items = w.rows.div_ceil(item_rows);
+    let n_outputs = groups.0.iter().map(|group| group.rows.len()).sum::<usize>() * w.rows;
+    spread(pool, n_outputs * w.cols, groups.0.len() * items, &|item| {
+        let (group, first) = (&groups.0[item / items], item % items * item_rows);
+        let last = w.rows.min(first + item_rows);
+        SCRATCH.with_borrow_mut(|scratch| plan.item(group, first, last, scratch));
+    });
+    true
+}
+
+impl Plan<'_> {
+    /// Matrix rows that a thread takes at a time, in whole groups.
+    fn item_rows(&self, groups: &Groups) -> usize {
+        if groups.0.iter().all(|group| group.rows.len() <= FEW) {
+            return ITEM;
+        }
+        let panel_bytes = GROUP_ROWS * self.w.cols.max(1) * if self.coded.wide { 2 } else { 1 };
+        (NEAR_PANELS / panel_bytes).clamp(1, 8) * GROUP_ROWS
+    }
+
+    fn item(&self, group: &Group, first: usize, last: usize, scratch: &mut Scratch) {
+        let few = group.rows.len() <= FEW;
+        match self.kernels.tiles {
+            Some((tiles, arrange)) if !few => {
+                let n_panels = (last - first).div_ceil(GROUP_ROWS);
+                scratch.panels.resize_with(n_panels.max(scratch.panels.len()), Panel::default);
+                for (p, panel) in scratch.panels[..n_panels].iter_mut().enumerate() {
+                    panel.resize(&self.coded, self.x.n_blocks());
+                    let rows = first + p * GROUP_ROWS..last.min(first + (p + 1) * GROUP_ROWS);
+                    self.strips(
+                        group.matrix,
+                        rows,
+                        &mut scratch.strip,
+                        |strip, start, n_blocks| {
+                            arrange(strip, n_blocks, start, panel);
+                        },
+                    );
+                }
+                let near = (NEAR_ROWS / self.w.cols.max(1)).max(2 * tiles.len());
+                for rows in group.rows.chunks(near) {
+                    for (p, panel) in scratch.panels[..n_panels].iter().enumerate() {
+                        let first = first + p * GROUP_ROWS;
+                        self.tiles(tiles, panel, rows, first, last.min(first + GROUP_ROWS));
+                    }
+                }
+            }
+            _ => {
+                for first in (first..last).step_by(GROUP_ROWS) {
+                    self.short(group, first, last.min(first + GROUP_ROWS), scratch);
+                }
+            }
+        }
+    }
+
+    /// Up to eight matrix rows, a strip at a time; the last row stands in for rows that the matrix
+    /// does not have.
+    fn strips(
+        &self,
+        matrix: usize,
+        rows: std::ops::Range<usize>,
+        strip: &mut Strip,
+        mut each: impl FnMut(&Strip, usize, usize),
+    ) {
+        let format = self.w.format;
+        for start in (0..self.w.cols).step_by(STRIP) {
+            let cols = STRIP.min(self.w.cols - start);
+            let bytes = |cols: usize| cols / format.block_len * format.block_bytes;
+            for row in 0..GROUP_ROWS {
+                let own = (rows.start + row).min(rows.end - 1);
+                let blocks = &self.w.row(matrix, own)[bytes(start)..][..bytes(cols)];
+                (self.coded.unpack)(blocks, row, strip);
+            }
+            each(strip, start / BLOCK, cols / BLOCK);
+        }
+    }
+
+    fn short(&self, group: &Group, first: usize, last: usize, scratch: &mut Scratch) {
+        let Scratch { strip, sums, .. } = scratch;
+        sums.clear();
+        sums.resize(group.rows.len(), [0.0; GROUP_ROWS]);
+        self.strips(group.matrix, first..last, strip, |strip, start, n_blocks| {
+            for (row, sums) in group.rows.iter().zip(&mut *sums) {
+                (self.kernels.short)(strip, n_blocks, &self.x.row(row.x, start), sums);
+            }
+        });
+        self.write(&group.rows, sums, first, last);
+    }
+
+    fn tiles(
+        &self,
+        tiles: &[kernels::Tile],
+        panel: &Panel,
+        rows: &[Row],
+        first: usize,
+        last: usize,
+    ) {
+        for rows in rows.chunks(tiles.len()) {
+            let x = |i: usize| self.x.row(rows[i.min(rows.len() - 1)].x, 0);
+            let (x, mut sums) = ([x(0), x(1), x(2), x(3)], [[0.0; GROUP_ROWS]; 4]);
+            tiles[rows.len() - 1](panel, &x[..rows.len()], &mut sums);
+            self.write(rows, &sums, first, last);
+        }
+    }
+
+    fn write(&self, rows: &[Row], sums: &[Sums], first: usize, last: usize) {
+        for (row, sums) in rows.iter().zip(sums) {
+            // SAFETY: the place belongs to these matrix rows and this activation row, and each
+            // pair of the two is in one item of the dispatch.
+            unsafe { self.out.write(row.out * self.w.rows + first, &sums[..last - first]) };
+        }
+    }
+}
