@@ -5,6 +5,7 @@ pub mod backend;
 pub mod batch;
 pub mod chat;
 pub mod cli;
+pub mod convert;
 pub mod error;
 pub mod forward;
 pub mod kv;

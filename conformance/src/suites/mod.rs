@@ -2,6 +2,7 @@
 
 mod bench_smoke;
 mod chat;
+mod convert;
 mod cpu;
 mod cuda;
 mod device;
@@ -35,6 +36,7 @@ pub fn all() -> Vec<Case> {
     let mut cases = Vec::new();
     cases.extend(bench_smoke::cases());
     cases.extend(chat::cases());
+    cases.extend(convert::cases());
     cases.extend(cpu::cases());
     cases.extend(cuda::cases());
     cases.extend(device::cases());

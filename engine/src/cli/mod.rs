@@ -5,6 +5,7 @@
 
 mod arrays;
 mod compute;
+mod convert;
 mod detokenize;
 mod devices;
 mod human;
@@ -16,6 +17,7 @@ mod logits;
 mod paint;
 mod progress;
 mod quantize;
+mod reencode;
 mod rows;
 mod synth;
 mod tables;
@@ -46,6 +48,7 @@ Examples:
   worker-orcd inspect model.gguf             what is in this file?
   worker-orcd inspect model.gguf --check     and is its data sound?
   worker-orcd quantize in.gguf out.gguf --type Q8_0
+  worker-orcd convert Qwen2.5-0.5B-Instruct out.gguf --type Q4_K_M
   worker-orcd tokenize model.gguf 'Hello world'
   worker-orcd detokenize model.gguf --ids 9906,1917
   worker-orcd synth gpt2 --out random.gguf   a model of random weights, to measure with")]
@@ -60,6 +63,7 @@ enum Command {
     Inspect(inspect::Inspect),
     Kernels(kernels::Kernels),
     Quantize(quantize::Quantize),
+    Convert(convert::Convert),
     Tokenize(tokenize::Tokenize),
     Detokenize(detokenize::Detokenize),
     Logits(logits::Logits),
@@ -74,6 +78,7 @@ impl Command {
             Command::Inspect(inspect) => inspect.run(out),
             Command::Kernels(kernels) => kernels.run(out),
             Command::Quantize(quantize) => quantize.run(out),
+            Command::Convert(convert) => convert.run(out),
             Command::Tokenize(tokenize) => tokenize.run(out),
             Command::Detokenize(detokenize) => detokenize.run(out),
             Command::Logits(logits) => logits.run(out),

@@ -1,12 +1,14 @@
 //! `worker-orcd quantize`: the same model with other number formats.
 
 use super::progress::Progress;
+use super::reencode::reencode;
 use super::{Output, human, tables};
 use crate::error::{Class, Error, Result, shown};
 use crate::loader::gguf::{TensorInfo, Writer};
 use crate::loader::{Gguf, check};
 use crate::quant::convert::{Conversion, Loss};
-use crate::quant::encode::{Rule, Unencodable};
+use crate::quant::encode::Rule;
+use crate::quant::mix::{QUANTIZATION_VERSION, file_type, fitting};
 use crate::quant::{self, FORMATS, Format};
 use regex::Regex;
 use std::num::NonZeroUsize;
@@ -155,7 +157,7 @@ impl Quantize {
         let mut writer = Writer::new();
         *writer.metadata() = file.metadata().clone();
         writer.metadata().retain(|key| !key.starts_with("split."));
-        if let Some(id) = mostly(plans) {
+        if let Some(id) = file_type(plans.iter().map(|plan| (plan.to, plan.info.elements()))) {
             writer.set("general.file_type", id);
         }
         writer.set("general.quantization_version", QUANTIZATION_VERSION);
@@ -177,11 +179,11 @@ impl Quantize {
                 continue;
             };
             let share = info.bytes as f64 / conversion.bytes(info.elements()) as f64;
-            let loss = conversion.run(data, threads, |piece| {
+            let loss = reencode(&info.place(), data, conversion, to, threads, |piece| {
                 progress.add((piece.len() as f64 * share) as u64);
-                stream.push(piece).map_err(Stop::Error)
-            });
-            losses.push(Some(judged(info, to, loss)?));
+                stream.push(piece)
+            })?;
+            losses.push(Some(loss));
         }
         file.verify_unchanged()?;
         stream.finish_file()?;
@@ -189,71 +191,8 @@ impl Quantize {
     }
 }
 
-/// Why a conversion stopped.
-enum Stop {
-    Values(Unencodable),
-    Error(Error),
-}
-
-impl From<Unencodable> for Stop {
-    fn from(refusal: Unencodable) -> Self {
-        Stop::Values(refusal)
-    }
-}
-
-/// Refuses a conversion that the new format cannot hold.
-fn judged(info: &TensorInfo, to: &Format, loss: std::result::Result<Loss, Stop>) -> Result<Loss> {
-    let refuse = |detail| Err(Error::refused(Class::NonFinite, info.place(), detail));
-    match loss {
-        Err(Stop::Error(error)) => Err(error),
-        Err(Stop::Values(refusal)) => refuse(format!("as {}: {refusal}", to.name)),
-        Ok(loss) if loss.tally.overflowed > 0 => refuse(format!(
-            "as {}: {} elements would become infinite, the largest is {:e}",
-            to.name, loss.tally.overflowed, loss.peak
-        )),
-        Ok(loss) => Ok(loss),
-    }
-}
-
 impl Plan<'_> {
     fn fell_back(&self, target: &Format) -> bool {
         self.conversion.is_some() && self.to.id != target.id
     }
-}
-
-/// The format itself, or what stands in for it where a row is not whole blocks of it.
-fn fitting(target: &'static Format, row_len: usize) -> &'static Format {
-    let next = match target.name {
-        _ if row_len.is_multiple_of(target.block_len) => return target,
-        "Q4_K" => "Q5_0",
-        "Q6_K" => "Q8_0",
-        _ => "F16",
-    };
-    quant::by_name(next).map_or(target, |next| fitting(next, row_len))
-}
-
-/// `general.quantization_version`: the layout of the block formats, unchanged since 2023.
-const QUANTIZATION_VERSION: u32 = 2;
-
-/// `general.file_type` (llama.cpp's `llama_ftype`) of a file that is mostly of a format.
-const FILE_TYPES: &[(&str, u32)] = &[
-    ("F32", 0),
-    ("F16", 1),
-    ("Q4_0", 2),
-    ("Q8_0", 7),
-    ("Q5_0", 8),
-    ("Q4_K", 14),
-    ("Q6_K", 18),
-    ("BF16", 32),
-    ("MXFP4", 38),
-];
-
-/// The file type of the format that most elements have; none if the list has no number for it.
-fn mostly(plans: &[Plan]) -> Option<u32> {
-    let elements = |format: &Format| -> u64 {
-        let own = plans.iter().filter(|plan| plan.to.id == format.id);
-        own.map(|plan| plan.info.elements()).sum()
-    };
-    let most = FORMATS.iter().max_by_key(|format| elements(format))?;
-    FILE_TYPES.iter().find(|(name, _)| *name == most.name).map(|(_, id)| *id)
 }

@@ -14,6 +14,7 @@ pub mod f16;
 pub mod f32;
 pub mod iq4_nl;
 pub mod iq4_xs;
+pub mod mix;
 pub mod mx;
 pub mod mxfp4;
 pub mod nvfp4;

@@ -33,6 +33,8 @@ pub const SPECIAL_KEYS: &[(&str, &str)] = &[
     ("fim-separator", "tokenizer.ggml.fim_sep_token_id"),
 ];
 
+/// What the keys of a vocabulary begin with.
+pub(crate) const KEY_PREFIX: &str = "tokenizer.ggml.";
 const TOKENS: &str = "tokenizer.ggml.tokens";
 const TYPES: &str = "tokenizer.ggml.token_type";
 const SCORES: &str = "tokenizer.ggml.scores";

@@ -21,6 +21,7 @@ pub(super) fn cases() -> Vec<Case> {
         help("text::worker-orcd::help-kernels-build", Program::Worker, &["kernels", "build", "-h"]),
         help("text::worker-orcd::help-quantize", Program::Worker, &["quantize", "--help"]),
         help("text::worker-orcd::help-synth", Program::Worker, &["synth", "--help"]),
+        help("text::worker-orcd::help-convert", Program::Worker, &["convert", "--help"]),
         help("text::judge::help", Program::Judge, &["--help"]),
         help("text::judge::help-merge", Program::Judge, &["merge", "--help"]),
         help("text::judge::help-vectors", Program::Judge, &["vectors", "--help"]),

@@ -5,11 +5,13 @@
 //! Normalisers are applied as the file declares them. llama.cpp applies none (its GGUF files cannot
 //! name one), and in its profile neither do we.
 
+mod export;
 mod fallback;
 mod file;
 mod foreign;
 mod known;
 
+pub use export::{spm_keys, vocabulary_keys};
 pub(crate) use fallback::Fallback;
 pub(crate) use file::check_size;
 pub(crate) use foreign::Foreign;
