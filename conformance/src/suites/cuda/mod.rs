@@ -4,6 +4,7 @@
 mod fault;
 mod graph;
 mod memory;
+mod places;
 mod upload;
 
 pub use fault::lose_the_device;
@@ -15,6 +16,7 @@ pub(super) fn cases() -> Vec<Case> {
     cases.extend(upload::cases());
     cases.extend(graph::cases());
     cases.extend(fault::cases());
+    cases.extend(places::cases());
     cases
 }
 

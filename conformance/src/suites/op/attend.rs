@@ -8,7 +8,7 @@ use crate::subject::Machine;
 use engine::adapters::Attention;
 use engine::backend::Backend;
 use engine::error::Result as EngineResult;
-use engine::kv::{CachePlan, LayerPlan, Precision};
+use engine::kv::{CachePlan, GRAIN, LayerPlan, Precision};
 use half::f16;
 use harness::vector::Budget;
 use harness::{Failure, compare};
@@ -97,6 +97,7 @@ impl Shape {
 
     fn plan(&self) -> CachePlan {
         let room = self.window.map_or(self.length, |window| self.length.min(window + self.part));
+        let room = room.next_multiple_of(GRAIN);
         CachePlan {
             slots: 1,
             context: self.length,

@@ -1,7 +1,7 @@
 //! Products of rows with matrices of every block format; a row's bits in any company.
 
 use super::data::{File, Random, formats, values, vector};
-use super::{Cases, count, f32s, f64s, step, within};
+use super::{Cases, ROLES, Roles, SPLIT, f32s, f64s, step_of, within};
 use crate::reference::ops;
 use crate::subject::Machine;
 use engine::adapters::Role;
@@ -37,11 +37,18 @@ const SHAPES: &[Shape] = &[
 pub(super) fn add<M: Machine>(cases: &mut Cases<M>) {
     for format in formats() {
         for shape in SHAPES {
-            let name = format!("matmul::{}::{}", format.name, shape.name);
-            cases.add(name, Box::new(|b, random| product(b, random, format, shape)));
+            for (role, roles) in ROLES {
+                let name = format!("matmul::{}::{}::{role}", format.name, shape.name);
+                let body = move |b: &mut M::Backend, random: &mut Random| {
+                    product(b, random, format, shape, roles)
+                };
+                cases.add(name, Box::new(body));
+            }
         }
-        let name = format!("matmul::{}::in-any-company", format.name);
-        cases.add(name, Box::new(|b, random| company(b, random, format)));
+        for (role, roles) in ROLES {
+            let name = format!("matmul::{}::in-any-company::{role}", format.name);
+            cases.add(name, Box::new(move |b, random| company(b, random, format, roles)));
+        }
     }
 }
 
@@ -50,6 +57,7 @@ fn product<B: Backend>(
     random: &mut Random,
     format: &'static Format,
     shape: &Shape,
+    roles: Roles,
 ) -> Result<(), Failure> {
     let (rows, outputs, width) = (shape.rows, shape.outputs, (shape.width)(format));
     let bytes = random.blocks(format, width * outputs);
@@ -57,12 +65,12 @@ fn product<B: Backend>(
     let weight = file.weight(backend, 0, Role::Matrix)?;
     let (x, bias) = (random.numbers(rows * width, 1.0), random.numbers(outputs, 1.0));
     let bias_weight = vector(backend, &bias)?;
-    let step = step(backend, &count(rows))?;
+    let step = step_of(backend, rows, roles)?;
     let input = backend.write(width, &x)?;
     let out = backend.matmul(&weight, Some(&bias_weight), &input, &step)?;
     let got = backend.read(&out)?;
     let want = ops::matmul(&f64s(&x), &values(format, &bytes)?, Some(&f64s(&bias)), width);
-    let budget = within(1e-12, "f32 sums of up to 2,880 products, in lanes");
+    let budget = within(1e-11, SPLIT);
     compare::arrays("product", &got, &f32s(&want))
         .shape(&[("row", rows), ("output", outputs)])
         .input("x", &x)
@@ -70,25 +78,26 @@ fn product<B: Backend>(
     Ok(())
 }
 
-/// The first row alone, and as one of 2 to 33: the same bits.
+/// The first row alone, and as one of up to 130: the same bits.
 fn company<B: Backend>(
     backend: &mut B,
     random: &mut Random,
     format: &'static Format,
+    roles: Roles,
 ) -> Result<(), Failure> {
     let (outputs, width) = (13, if format.block_len == 1 { 301 } else { 3 * format.block_len });
     let bytes = random.blocks(format, width * outputs);
     let file = File::of(&[(format, vec![width as u64, outputs as u64], &bytes)])?;
     let weight = file.weight(backend, 0, Role::Matrix)?;
-    let x = random.numbers(33 * width, 1.0);
+    let x = random.numbers(130 * width, 1.0);
     let mut ask = |rows: usize| -> Result<Vec<f32>, Failure> {
-        let step = step(backend, &count(rows))?;
+        let step = step_of(backend, rows, roles)?;
         let input = backend.write(width, &x[..rows * width])?;
         let out = backend.matmul(&weight, None, &input, &step)?;
         Ok(backend.read(&out)?)
     };
     let alone = ask(1)?;
-    for rows in [2, 3, 7, 8, 9, 16, 31, 32, 33] {
+    for rows in [2, 3, 7, 8, 9, 16, 31, 32, 33, 63, 64, 65, 130] {
         let got = ask(rows)?;
         compare::arrays(&format!("the first of {rows} rows"), &got[..outputs], &alone).exactly()?;
     }

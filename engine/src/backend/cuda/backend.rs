@@ -4,7 +4,7 @@
 use super::context::Context;
 use super::kernels::Kernels;
 use super::kv::Cache;
-use super::ops::Ops;
+use super::ops::{Groups, Ops, Product};
 use super::rows::{Piece, Rows, Scratch};
 use super::step::Step;
 use super::stream::Stream;
@@ -16,6 +16,7 @@ use crate::batch::Batch;
 use crate::error::{Error, Result};
 use crate::kv::CachePlan;
 use crate::loader::Gguf;
+use std::cell::OnceCell;
 use std::sync::Arc;
 
 /// The backend.
@@ -32,7 +33,18 @@ pub struct Routing {
     pub(super) used: usize,
     pub(super) ids: Piece,
     pub(super) shares: Piece,
-    rows: usize,
+    pub(super) rows: usize,
+    /// How many experts there are to pick from.
+    pub(super) experts: usize,
+    /// Slots by expert; sorted when the first product needs it.
+    groups: OnceCell<Groups>,
+}
+
+impl Routing {
+    /// Rows times experts of a row.
+    pub(super) fn slots(&self) -> usize {
+        self.rows * self.used
+    }
 }
 
 impl Cuda {
@@ -136,7 +148,7 @@ impl Backend for Cuda {
     }
 
     fn read_routing(&mut self, routing: &Routing) -> Result<(Vec<u32>, Vec<f32>)> {
-        let count = routing.rows * routing.used;
+        let count = routing.slots();
         let (mut ids, mut shares) = (vec![0u32; count], vec![0f32; count]);
         routing.ids.read(bytemuck::cast_slice_mut(&mut ids))?;
         routing.shares.read(bytemuck::cast_slice_mut(&mut shares))?;
@@ -165,12 +177,12 @@ impl Backend for Cuda {
         weight: &Tensor,
         bias: Option<&Tensor>,
         rows: &Rows,
-        _: &Step,
+        step: &Step,
     ) -> Result<Rows> {
         fits(weight.matrix()?, rows)?;
         let bias = bias.map(Tensor::vector).transpose()?;
         let out = self.scratch.rows(rows.count(), weight.rows)?;
-        self.ops.matmul.run(&self.stream, &out, rows, weight, bias)?;
+        self.ops.matmul.run(&self.stream, &out, rows, weight, bias, step)?;
         Ok(out)
     }
 
@@ -227,7 +239,8 @@ impl Backend for Cuda {
     fn route(&mut self, scores: &Rows, used: usize) -> Result<Routing> {
         let rows = scores.count();
         let piece = || self.scratch.piece(4 * rows * used);
-        let routing = Routing { used, ids: piece()?, shares: piece()?, rows };
+        let (ids, shares, experts) = (piece()?, piece()?, scores.width());
+        let routing = Routing { used, ids, shares, rows, experts, groups: OnceCell::new() };
         self.ops.route.run(&self.stream, scores, &routing)?;
         Ok(routing)
     }
@@ -239,14 +252,21 @@ impl Backend for Cuda {
         rows: &Rows,
         source: Source,
         routing: &Routing,
-        _: &Step,
+        step: &Step,
     ) -> Result<Rows> {
         fits(weight.matrix()?, rows)?;
         let bias = bias.map(Tensor::vector).transpose()?;
-        let out = self.scratch.rows(routing.rows * routing.used, weight.rows_per_expert)?;
+        let out = self.scratch.rows(routing.slots(), weight.rows_per_expert)?;
         let share = if source == Source::Row { routing.used } else { 1 };
         let ops = &self.ops.expert_matmul;
-        ops.run(&self.stream, &out, rows, weight, bias, routing, share)?;
+        let product = Product { out: &out, x: rows, weight, bias, routing, share };
+        ops.run(&self.stream, &product, step, || match routing.groups.get() {
+            Some(groups) => Ok(groups),
+            None => {
+                let groups = ops.groups(&self.stream, &self.scratch, routing)?;
+                Ok(routing.groups.get_or_init(|| groups))
+            }
+        })?;
         Ok(out)
     }
 

@@ -1,5 +1,5 @@
-//! Keys and values on the device: one ring of positions for each layer and slot, laid out as on the
-//! CPU, so that a saved session fits both.
+//! Keys and values on the device: one ring of positions for each layer and slot. A saved session
+//! fits this backend only: others lay keys out in other ways.
 
 use super::context::Context;
 use super::memory::{Buffer, Owner};

@@ -40,9 +40,12 @@ pub const SOURCES: &[Source] = embedded![
     "dot.cuh",
     "embed.cu",
     "expert_matmul.cu",
+    "expert_matmul_prompt.cu",
+    "group.cu",
     "kv.cuh",
     "math.cuh",
     "matmul.cu",
+    "matmul_prompt.cu",
     "mix.cu",
     "norm.cu",
     "number.cuh",
@@ -52,6 +55,7 @@ pub const SOURCES: &[Source] = embedded![
     "rows.cu",
     "step.cuh",
     "store.cu",
+    "tile.cuh",
     "weight.cuh",
 ];
 

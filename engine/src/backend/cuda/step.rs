@@ -5,13 +5,16 @@ use super::module::Argument;
 use super::rows::{Piece, Scratch};
 use crate::adapters::Rope;
 use crate::batch::{Batch, Role};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// A batch, ready to be read by kernels.
 pub struct Step {
     piece: Piece,
     /// How many rows there are.
     pub(super) rows: usize,
+    /// Whether some are of a prompt, and whether some were generated.
+    pub(super) prompt: bool,
+    pub(super) generated: bool,
     /// How many of them want logits.
     pub(super) wanted: usize,
     wanted_at: usize,
@@ -56,7 +59,9 @@ impl Step {
         let piece = scratch.piece(bytes.len())?;
         piece.write(bytes)?;
         let (rows, wanted) = (batch.rows.len(), wanted.len());
-        Ok(Step { piece, rows, wanted, wanted_at, angles_at })
+        let any = |role: Role| batch.rows.iter().any(|row| row.role == role);
+        let (prompt, generated) = (any(Role::Prompt), any(Role::Generated));
+        Ok(Step { piece, rows, prompt, generated, wanted, wanted_at, angles_at })
     }
 
     /// The rows.
@@ -67,6 +72,20 @@ impl Step {
     /// The indices of the rows that want logits.
     pub(super) fn wanted_address(&self) -> Address {
         Address(self.piece.at(self.wanted_at))
+    }
+
+    /// How `count` rows are found among the step's: null if they are all of them, else the indices
+    /// of those that are wanted.
+    pub(super) fn behind(&self, count: usize) -> Result<Address> {
+        match count {
+            count if count == self.rows => Ok(Address(0)),
+            count if count == self.wanted => Ok(self.wanted_address()),
+            count => {
+                let (rows, wanted) = (self.rows, self.wanted);
+                let detail = format!("{count} rows of a step of {rows}, {wanted} of them wanted");
+                Err(Error::Usage(detail))
+            }
+        }
     }
 
     /// Cosines and sines of rotation `table`.

@@ -1,38 +1,114 @@
-//! Multiplies rows with the matrices of the experts that were picked for them.
+//! Multiplies rows with the matrices of the experts that were picked for them: rows of a prompt by
+//! expert, on tensor cores, generated rows one by one. The role alone decides.
 
+use super::matmul::TILE;
 use super::{ByFormat, small};
 use crate::backend::cuda::backend::Routing;
 use crate::backend::cuda::kernels::Kernels;
-use crate::backend::cuda::rows::Rows;
+use crate::backend::cuda::module::{Function, Launch};
+use crate::backend::cuda::rows::{Piece, Rows, Scratch};
+use crate::backend::cuda::step::Step;
 use crate::backend::cuda::stream::Stream;
 use crate::backend::cuda::tensor::Tensor;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 const WARPS: usize = 4;
+/// Threads of group.cu, and the most experts that it counts.
+const GROUP_THREADS: u32 = 256;
+const EXPERTS_MAX: usize = 1024;
+/// Bytes of a `Tile` of group.cu.
+const TILE_BYTES: usize = 16;
 
-pub(in crate::backend::cuda) struct ExpertMatmul(ByFormat);
+/// Slots by expert, and the pieces they are multiplied in.
+pub(in crate::backend::cuda) struct Groups {
+    order: Piece,
+    tiles: Piece,
+    n_tiles: usize,
+}
+
+pub(in crate::backend::cuda) struct ExpertMatmul {
+    generated: ByFormat,
+    prompt: ByFormat,
+    group: Function,
+}
+
+/// What is multiplied.
+pub(in crate::backend::cuda) struct Product<'a> {
+    pub(in crate::backend::cuda) out: &'a Rows,
+    pub(in crate::backend::cuda) x: &'a Rows,
+    pub(in crate::backend::cuda) weight: &'a Tensor,
+    pub(in crate::backend::cuda) bias: Option<&'a Tensor>,
+    pub(in crate::backend::cuda) routing: &'a Routing,
+    /// How many slots in a row read the same row of `x`.
+    pub(in crate::backend::cuda) share: usize,
+}
 
 impl ExpertMatmul {
     pub(super) fn new(kernels: &Kernels) -> Result<ExpertMatmul> {
-        Ok(ExpertMatmul(ByFormat::new(kernels, "expert_matmul", "expert_matmul_f32")?))
+        let stem = "expert_matmul_prompt";
+        Ok(ExpertMatmul {
+            generated: ByFormat::new(kernels, "expert_matmul", "expert_matmul_f32")?,
+            prompt: ByFormat::new(kernels, stem, "expert_matmul_prompt_f32")?,
+            group: kernels.function("group", "group_slots")?,
+        })
     }
 
-    /// `share` slots in a row read the same row of `x`.
-    #[allow(clippy::too_many_arguments)] // it is what the product depends on
-    pub(in crate::backend::cuda) fn run(
+    /// Sorts a routing's slots by expert.
+    pub(in crate::backend::cuda) fn groups(
         &self,
         stream: &Stream,
-        out: &Rows,
-        x: &Rows,
-        weight: &Tensor,
-        bias: Option<&Tensor>,
+        scratch: &Scratch,
         routing: &Routing,
-        share: usize,
-    ) -> Result<()> {
-        let outputs = weight.rows_per_expert;
-        let launch = self.0.of(weight.format)?.launch().block(32 * WARPS as u32, 1);
-        let launch = launch.grid(outputs.div_ceil(WARPS), out.count(), 1);
-        let launch = launch.arg(out).arg(x).arg(weight).arg(bias).arg(&routing.ids);
-        launch.arg(small(weight.width)?).arg(small(outputs)?).arg(small(share)?).on(stream)
+    ) -> Result<Groups> {
+        let (slots, experts) = (routing.slots(), routing.experts);
+        if experts > EXPERTS_MAX {
+            let why = format!("{experts} experts; there is room for {EXPERTS_MAX}");
+            return Err(Error::kernel("group", why));
+        }
+        // Every expert may end with a piece that is not full.
+        let n_tiles = slots / TILE + experts.min(slots);
+        let (order, tiles) = (scratch.piece(4 * slots)?, scratch.piece(TILE_BYTES * n_tiles)?);
+        let launch = self.group.launch().block(GROUP_THREADS, 1);
+        let launch = launch.arg(&order).arg(&tiles).arg(&routing.ids);
+        let launch = launch.arg(small(slots)?).arg(small(experts)?).arg(small(TILE)?);
+        launch.arg(small(n_tiles)?).on(stream)?;
+        Ok(Groups { order, tiles, n_tiles })
     }
+
+    /// `groups` is asked only if there are rows of a prompt.
+    pub(in crate::backend::cuda) fn run<'g>(
+        &self,
+        stream: &Stream,
+        product: &Product<'_>,
+        step: &Step,
+        groups: impl FnOnce() -> Result<&'g Groups>,
+    ) -> Result<()> {
+        let Product { weight, routing, .. } = product;
+        let outputs = weight.rows_per_expert;
+        if step.prompt {
+            let groups = groups()?;
+            let launch = self.prompt.of(weight.format)?.launch();
+            let launch = launch.grid(groups.n_tiles, outputs.div_ceil(TILE), 1);
+            let launch = inputs(launch, product, step)?.arg(&groups.order).arg(&groups.tiles);
+            sizes(launch, product)?.on(stream)?;
+        }
+        if step.generated {
+            let launch = self.generated.of(weight.format)?.launch();
+            let launch = launch.grid(outputs.div_ceil(WARPS), routing.slots(), 1);
+            sizes(inputs(launch, product, step)?.arg(&routing.ids), product)?.on(stream)?;
+        }
+        Ok(())
+    }
+}
+
+fn inputs<'l>(launch: Launch<'l>, product: &Product<'_>, step: &Step) -> Result<Launch<'l>> {
+    let launch = launch.block(32 * WARPS as u32, 1).arg(product.out).arg(product.x);
+    let launch = launch.arg(product.weight).arg(product.bias);
+    Ok(launch.arg(step.rows_address()).arg(step.behind(product.routing.rows)?))
+}
+
+fn sizes<'l>(launch: Launch<'l>, product: &Product<'_>) -> Result<Launch<'l>> {
+    let (width, outputs) = (product.weight.width, product.weight.rows_per_expert);
+    let launch = launch.arg(small(width)?).arg(small(outputs)?);
+    Ok(launch.arg(small(product.share)?).arg(small(product.routing.used)?))
 }

@@ -1,21 +1,32 @@
-//! Multiplies rows with a matrix of any block format.
+//! Multiplies rows with a matrix of any block format: rows of a prompt on tensor cores, generated
+//! rows one by one. The role alone decides, never how many there are.
 
 use super::{ByFormat, small};
 use crate::backend::cuda::kernels::Kernels;
+use crate::backend::cuda::module::Launch;
 use crate::backend::cuda::rows::Rows;
+use crate::backend::cuda::step::Step;
 use crate::backend::cuda::stream::Stream;
 use crate::backend::cuda::tensor::Tensor;
 use crate::error::Result;
 
 const WARPS: usize = 4;
-/// Rows that share the decoded weights: `ROWS` of the kernel.
+/// Generated rows that share the decoded weights: `ROWS` of the kernel.
 const ROWS: usize = 8;
+/// Rows and outputs of a tile of tile.cuh.
+pub(super) const TILE: usize = 64;
 
-pub(in crate::backend::cuda) struct Matmul(ByFormat);
+pub(in crate::backend::cuda) struct Matmul {
+    generated: ByFormat,
+    prompt: ByFormat,
+}
 
 impl Matmul {
     pub(super) fn new(kernels: &Kernels) -> Result<Matmul> {
-        Ok(Matmul(ByFormat::new(kernels, "matmul", "matmul_f32")?))
+        Ok(Matmul {
+            generated: ByFormat::new(kernels, "matmul", "matmul_f32")?,
+            prompt: ByFormat::new(kernels, "matmul_prompt", "matmul_prompt_f32")?,
+        })
     }
 
     pub(in crate::backend::cuda) fn run(
@@ -25,11 +36,22 @@ impl Matmul {
         x: &Rows,
         weight: &Tensor,
         bias: Option<&Tensor>,
+        step: &Step,
     ) -> Result<()> {
         let (outputs, rows) = (weight.rows, x.count());
-        let launch = self.0.of(weight.format)?.launch().block(32 * WARPS as u32, 1);
-        let launch = launch.grid(outputs.div_ceil(WARPS), rows.div_ceil(ROWS), 1);
-        let launch = launch.arg(out).arg(x).arg(weight).arg(bias);
-        launch.arg(small(weight.width)?).arg(small(outputs)?).arg(small(rows)?).on(stream)
+        let with = |launch: Launch<'_>| -> Result<()> {
+            let launch = launch.block(32 * WARPS as u32, 1).arg(out).arg(x).arg(weight).arg(bias);
+            let launch = launch.arg(step.rows_address()).arg(step.behind(rows)?);
+            launch.arg(small(weight.width)?).arg(small(outputs)?).arg(small(rows)?).on(stream)
+        };
+        if step.prompt {
+            let launch = self.prompt.of(weight.format)?.launch();
+            with(launch.grid(rows.div_ceil(TILE), outputs.div_ceil(TILE), 1))?;
+        }
+        if step.generated {
+            let launch = self.generated.of(weight.format)?.launch();
+            with(launch.grid(outputs.div_ceil(WARPS), rows.div_ceil(ROWS), 1))?;
+        }
+        Ok(())
     }
 }

@@ -16,6 +16,7 @@ mod rows;
 mod store;
 
 pub(super) use check::Check;
+pub(super) use expert_matmul::{Groups, Product};
 
 use super::kernels::Kernels;
 use super::module::Function;
@@ -47,7 +48,10 @@ const STEMS: &[&str] = &[
     "check",
     "embed",
     "expert_matmul",
+    "expert_matmul_prompt",
+    "group",
     "matmul",
+    "matmul_prompt",
     "mix",
     "norm",
     "rope",
