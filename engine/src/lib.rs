@@ -10,6 +10,7 @@ pub mod error;
 pub mod forward;
 pub mod kv;
 pub mod loader;
+pub mod memory;
 pub mod model;
 pub mod profile;
 pub mod quant;

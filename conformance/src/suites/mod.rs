@@ -15,6 +15,7 @@ mod hf_json;
 mod infrastructure;
 mod kernels;
 mod loader;
+mod memory;
 mod model;
 mod op;
 mod real;
@@ -49,6 +50,7 @@ pub fn all() -> Vec<Case> {
     cases.extend(infrastructure::cases());
     cases.extend(kernels::cases());
     cases.extend(loader::cases());
+    cases.extend(memory::cases());
     cases.extend(model::cases());
     cases.extend(op::cases());
     cases.extend(sampler::cases());

@@ -1,6 +1,7 @@
 //! `worker-orcd inspect`: what is in a model file.
 
 use super::load::TokenizerArgs;
+use super::needs::{self, Needs};
 use super::{Output, human, json, rows, tables};
 use crate::error::{Result, shown};
 use crate::loader::{Container, check};
@@ -47,6 +48,13 @@ pub(super) struct Inspect {
     tokenizer: TokenizerArgs,
 }
 
+/// What was made of a file beyond its container, where anybody asked.
+#[derive(Clone, Copy)]
+pub(super) struct Understood<'a> {
+    pub(super) tokenizer: Option<&'a Result<Found>>,
+    pub(super) needs: Option<&'a Result<Needs>>,
+}
+
 impl Inspect {
     pub(super) fn run(&self, output: &mut Output) -> Result<()> {
         let container = Container::open(&self.file)?;
@@ -64,10 +72,12 @@ impl Inspect {
         let all = !self.metadata && !self.tensors;
         let asked = (all || self.json) && self.has_tokenizer(&container);
         let tokenizer = asked.then(|| self.tokenizer.of(&self.file, &container));
+        let needs = (all || self.json).then(|| needs::of(&container)).flatten();
+        let found = Understood { tokenizer: tokenizer.as_ref(), needs: needs.as_ref() };
         if self.json {
-            return json::write(&container, tokenizer.as_ref(), output.out);
+            return json::write(&container, found, output.out);
         }
-        self.print_tables(&container, tokenizer.as_ref(), output)?;
+        self.print_tables(&container, found, output)?;
         if let Some(check::Scanned { tensors, bytes }) = scanned {
             let bytes = human::bytes(bytes);
             output.print(format!("checked: {tensors} tensors, {bytes}: every number is finite"))?;
@@ -82,13 +92,13 @@ impl Inspect {
     fn print_tables(
         &self,
         container: &Container,
-        tokenizer: Option<&Result<Found>>,
+        found: Understood,
         output: &mut Output,
     ) -> Result<()> {
         let all = !self.metadata && !self.tensors;
         if all {
-            output.print(tables::summary(container, &self.file, tokenizer))?;
-            if let Some(Err(error)) = tokenizer {
+            output.print(tables::summary(container, &self.file, found))?;
+            if let Some(Err(error)) = found.tokenizer {
                 output.print(format!("tokenizer refused: {error}"))?;
             }
             // A vocabulary alone has no tensors.

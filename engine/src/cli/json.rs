@@ -1,20 +1,21 @@
 //! `inspect --json`: the stable, machine-readable form of a file's head. JSON cannot spell every
 //! value; those it cannot are objects with one key, see [`ABOUT`].
 
+use super::inspect::Understood;
+use super::needs::Needs;
 use super::out_failed;
 use super::rows::rows;
 use super::tokens::Described;
 use crate::error::Result;
 use crate::loader::Container;
 use crate::loader::gguf::{Array, Value};
-use crate::tokenizer::Found;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use std::io::Write;
 
 /// Part of the command's help.
 pub(super) const ABOUT: &str = "\
 JSON (one line, keys in file order):
-  {\"version\",\"alignment\",\"metadata\":{…},\"tensors\":[…],\"tokenizer\":{…}}
+  {\"version\",\"alignment\",\"metadata\":{…},\"tensors\":[…],\"tokenizer\":{…},\"memory\":{…}}
   a tensor is {\"name\",\"type\",\"shape\",\"offset\",\"bytes\"}
   shape   as the file has it: GGUF fastest dimension first, safetensors slowest first
   offset  from the start of the data section (of its own part, in split models)
@@ -24,7 +25,10 @@ JSON (one line, keys in file order):
     {\"bytes\":\"ff00\"}  strings that are not UTF-8, in hex
   safetensors has neither version nor alignment: both are null
   the tokenizer is {\"backend\",\"pre\",\"n_vocab\",\"special\":{\"bos\":id,…},\"stops\":[id,…],
-    \"add_bos\",\"add_eos\",\"add_space_prefix\"}; {\"error\"} if it is refused; null without one";
+    \"add_bos\",\"add_eos\",\"add_space_prefix\"}; {\"error\"} if it is refused; null without one
+  the memory is what running takes, in bytes: {\"weights\",\"kv_per_position\",\"kv_windowed\",
+    \"context\",\"kv\",\"rows\",\"activations\"}; {\"error\"} if the model cannot be run, null for
+    what is no model";
 
 /// Integers up to here survive a reader that keeps every number as f64.
 const MAX_EXACT: u64 = 1 << 53;
@@ -32,22 +36,22 @@ const MAX_EXACT: u64 = 1 << 53;
 /// Writes the whole document and a newline.
 pub(super) fn write(
     container: &Container,
-    tokenizer: Option<&Result<Found>>,
+    found: Understood,
     mut out: &mut dyn Write,
 ) -> Result<()> {
-    let written = serde_json::to_writer(&mut out, &Document { container, tokenizer });
+    let written = serde_json::to_writer(&mut out, &Document { container, found });
     let written = written.map_err(std::io::Error::from).and_then(|()| out.write_all(b"\n"));
     written.map_err(out_failed)
 }
 
 struct Document<'a> {
     container: &'a Container,
-    tokenizer: Option<&'a Result<Found>>,
+    found: Understood<'a>,
 }
 
 impl Serialize for Document<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(5))?;
+        let mut map = serializer.serialize_map(Some(6))?;
         let head = match self.container {
             Container::Gguf(file) => Some((file.version(), file.alignment())),
             Container::SafeTensors(_) => None,
@@ -56,9 +60,21 @@ impl Serialize for Document<'_> {
         map.serialize_entry("alignment", &head.map(|(_, alignment)| alignment))?;
         map.serialize_entry("metadata", &Metadata(self.container))?;
         map.serialize_entry("tensors", &rows(self.container))?;
-        map.serialize_entry("tokenizer", &self.tokenizer.map(Described::of))?;
+        map.serialize_entry("tokenizer", &self.found.tokenizer.map(Described::of))?;
+        let needs = self.found.needs.map(|needs| match needs {
+            Ok(needs) => Memory::Needs(needs),
+            Err(why) => Memory::Refused { error: why.to_string() },
+        });
+        map.serialize_entry("memory", &needs)?;
         map.end()
     }
+}
+
+#[derive(serde::Serialize)]
+#[serde(untagged)]
+enum Memory<'a> {
+    Needs(&'a Needs),
+    Refused { error: String },
 }
 
 struct Metadata<'a>(&'a Container);

@@ -14,6 +14,7 @@ mod json;
 mod kernels;
 mod load;
 mod logits;
+mod needs;
 mod paint;
 mod progress;
 mod quantize;

@@ -1,14 +1,14 @@
 //! What `inspect` shows to people. Everything that comes from a file is escaped and cut to fit a
 //! line.
 
+use super::inspect::Understood;
 use super::rows::{Row, rows};
-use super::{human, tokens};
-use crate::error::{Result, shown};
+use super::{human, needs, tokens};
+use crate::error::shown;
 use crate::loader::gguf::Value;
 use crate::loader::{Container, Gguf};
 use crate::quant::Format;
 use crate::quant::convert::Loss;
-use crate::tokenizer::Found;
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use std::path::Path;
 
@@ -31,11 +31,7 @@ const HYPERPARAMETERS: &[(&str, &str)] = &[
 ];
 
 /// One line a fact: what the file is and what model it holds.
-pub(super) fn summary(
-    container: &Container,
-    path: &Path,
-    tokenizer: Option<&Result<Found>>,
-) -> Table {
+pub(super) fn summary(container: &Container, path: &Path, found: Understood) -> Table {
     let mut table = table(&[]);
     let mut fact = |name: &str, value: String| {
         table.add_row([name, &value]);
@@ -53,7 +49,7 @@ pub(super) fn summary(
         }
         Container::SafeTensors(_) => fact("container", "safetensors".into()),
     }
-    for (name, value) in tokenizer.map(tokens::facts).unwrap_or_default() {
+    for (name, value) in found.tokenizer.map(tokens::facts).unwrap_or_default() {
         fact(name, value);
     }
     let elements = rows.iter().fold(0u64, |sum, row| sum.saturating_add(row.elements()));
@@ -64,6 +60,9 @@ pub(super) fn summary(
         let bits = bytes as f64 * 8.0 / elements as f64;
         let count = human::count(elements);
         fact("elements", format!("{count} ({elements}), {bits:.2} bits each"));
+    }
+    for (name, value) in found.needs.map(needs::facts).unwrap_or_default() {
+        fact(name, value);
     }
     table
 }

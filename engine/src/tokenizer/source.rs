@@ -85,7 +85,12 @@ impl<'a> ModelFile<'a> {
 
     /// The model's own vocabulary, if it has one.
     fn vocabulary(&self) -> Option<&'a Metadata> {
-        self.metadata.filter(|metadata| metadata.contains(OWN))
+        // A model that runs on ids alone says so.
+        let own = |metadata: &&Metadata| match metadata.opt_str(OWN) {
+            Ok(model) => model.is_some_and(|model| model != "no_vocab"),
+            Err(_) => true,
+        };
+        self.metadata.filter(own)
     }
 
     fn neighbour(&self) -> Option<PathBuf> {

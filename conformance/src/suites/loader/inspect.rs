@@ -33,7 +33,9 @@ fn json_of_small(_: &mut Run) -> Result<(), Failure> {
     let wanted = concat!(
         r#"{"version":3,"alignment":32,"metadata":{"general.architecture":"llama"},"tensors":["#,
         r#"{"name":"first","type":"F32","shape":[4,2],"offset":0,"bytes":32},"#,
-        r#"{"name":"second","type":"F32","shape":[3],"offset":32,"bytes":12}],"tokenizer":null}"#,
+        r#"{"name":"second","type":"F32","shape":[3],"offset":32,"bytes":12}],"tokenizer":null,"#,
+        r#""memory":{"error":"MissingKey: key \"llama.block_count\": wanted u32, "#,
+        r#"but the file has no such key"}}"#,
         "\n"
     );
     equal("JSON", &*out, wanted)
@@ -124,6 +126,7 @@ fn json_of_safetensors(_: &mut Run) -> Result<(), Failure> {
         "version": null, "alignment": null, "metadata": {"format": "pt"},
         "tensors": [{"name": "w", "type": "F16", "shape": [1, 2], "offset": 0, "bytes": 4}],
         "tokenizer": null,
+        "memory": null,
     });
     equal("JSON", serde_json::from_str::<Value>(&out)?, wanted)?;
     let (code, out, _) = inspect_file(&path, &["--check"]);

@@ -6,6 +6,7 @@ mod example;
 mod red;
 mod refusals;
 
+use crate::models;
 use crate::snapshot;
 use crate::suites::tokenizer::command;
 use crate::worker::{self, Program};
@@ -38,6 +39,7 @@ pub(super) fn cases() -> Vec<Case> {
         inspect("text::inspect::tensors", &["--tensors"]),
         inspect("text::inspect::check", &["--check"]),
         inspect("text::inspect::json", &["--json"]),
+        snapshot::case("text::inspect::model-that-runs", runs),
         snapshot::case("text::red-vector", red::vector),
         snapshot::case("text::refusals", refusals::one_line_a_class),
     ];
@@ -70,6 +72,13 @@ fn tokens(name: &str, arguments: &'static [&'static str]) -> Case {
         command::files(folder.path())?;
         worker::run(folder.path(), arguments)?.quiet(0)
     })
+}
+
+/// `inspect` of a model that can be run: what it takes of memory.
+fn runs() -> Result<String, Failure> {
+    let folder = tempfile::tempdir()?;
+    models::open("gpt-oss-base", 0, folder.path())?;
+    worker::run(folder.path(), ["inspect", "gpt-oss-base.gguf"])?.quiet(0)
 }
 
 fn left_over(names: &[String]) -> Result<(), Failure> {

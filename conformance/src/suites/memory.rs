@@ -1,0 +1,92 @@
+//! `memory::` what a model takes, estimated from its description, against what the CPU backend
+//! really allocates: the cache to the byte, activations within what its buffers cost besides.
+
+use crate::alloc::{self, Heap};
+use crate::models;
+use engine::backend::NoTaps;
+use engine::backend::cpu::Cpu;
+use engine::batch::Role;
+use engine::forward::{Context, Logits, Runner};
+use engine::kv::{CachePlan, Precision};
+use engine::memory::{self, CacheBytes};
+use engine::model::{self, Model};
+use engine::profile::Profile;
+use harness::{Case, Failure, Run};
+use std::sync::Arc;
+
+pub(super) fn cases() -> Vec<Case> {
+    let case = |name: String| Case::new(format!("memory::{name}"), move |run| measured(&name, run));
+    let mut cases: Vec<Case> = models::names().into_iter().map(case).collect();
+    cases.push(Case::new("memory::windows-do-not-grow", windows));
+    cases
+}
+
+/// Rows in one pass: enough for what belongs to rows to outweigh what does not.
+const ROWS: usize = 96;
+
+fn measured(name: &str, run: &mut Run) -> Result<(), Failure> {
+    let folder = tempfile::tempdir()?;
+    let file = Arc::new(models::open(name, 0, folder.path())?);
+    let description = model::describe(&file, Profile::Reference)?;
+    let mut backend = Cpu::default();
+    let model = Model::load(&mut backend, &file, description, |_| {})?;
+    let architecture = &model.architecture;
+    let rows = ROWS.min(architecture.n_ctx);
+    for precision in [Precision::F32, Precision::F16] {
+        let plan = CachePlan::new(architecture, 2, 3 * rows, rows, precision);
+        let parts = 2 * CacheBytes::of(architecture, &plan).sequence(3 * rows);
+        if plan.bytes() != parts {
+            return Err(format!("{} bytes in all, {parts} in parts", plan.bytes()).into());
+        }
+        let (context, heap) = alloc::measure(|| Context::new(&mut backend, plan.clone()));
+        drop(context?);
+        allocated(&heap, plan.bytes())?;
+    }
+    let plan = CachePlan::new(architecture, 1, rows, rows, Precision::F32);
+    let mut context = Context::new(&mut backend, plan)?;
+    let tokens: Vec<u32> = (0..rows as u32).map(|id| id % architecture.n_vocab as u32).collect();
+    let mut runner = Runner { backend: &mut backend, model: &model, taps: &mut NoTaps };
+    let pass = || context.extend(&mut runner, 0, &tokens, Role::Prompt, Logits::Last);
+    let (logits, heap) = alloc::measure(pass);
+    logits?;
+    let estimate = memory::activations(architecture, rows, 1);
+    let share = heap.peak_bytes as f64 / estimate as f64;
+    run.figure("activations estimated", estimate as f64, "bytes");
+    run.figure("allocated, as a share of it", share, "");
+    // Less would mean that the estimate counts rows that nobody makes. More is what kernels pack and
+    // decode for themselves, angles, routing, and buffers larger than the rows they were used for:
+    // a share of the rows, and tiles that do not depend on them.
+    const TILES: u64 = 512 << 10;
+    match (estimate * 7 / 10..2 * estimate + TILES).contains(&(heap.peak_bytes as u64)) {
+        true => Ok(()),
+        false => Err(format!("{} bytes at once, estimated {estimate}", heap.peak_bytes).into()),
+    }
+}
+
+/// Keys and values, and besides a list of layers and slots that is small.
+fn allocated(heap: &Heap, wanted: u64) -> Result<(), Failure> {
+    const LISTS: u64 = 4096;
+    match (wanted..wanted + LISTS).contains(&(heap.peak_bytes as u64)) {
+        true => Ok(()),
+        false => Err(format!("{} bytes of cache, planned {wanted}", heap.peak_bytes).into()),
+    }
+}
+
+/// A sequence twice as long takes twice the memory in layers without a window, and no more in
+/// those with one.
+fn windows(_: &mut Run) -> Result<(), Failure> {
+    let folder = tempfile::tempdir()?;
+    let file = models::open("gpt-oss-odd", 0, folder.path())?;
+    let architecture = model::describe(&file, Profile::Reference)?.architecture;
+    let bytes = |context| {
+        let plan = CachePlan::new(&architecture, 1, context, 8, Precision::F16);
+        CacheBytes::of(&architecture, &plan)
+    };
+    let (short, long) = (bytes(100), bytes(200));
+    let sum = |bytes: CacheBytes, context| bytes.sequence(context);
+    let grown = sum(long, 200) - sum(short, 100);
+    match (short == long, grown == 100 * short.whole.1, short.windowed.0) {
+        (true, true, 2) => Ok(()),
+        found => Err(format!("{found:?}: {short:?}, then {long:?}").into()),
+    }
+}
