@@ -11,6 +11,13 @@ ORCD_DEEP=1 PROPTEST_CASES=${PROPTEST_CASES:-20000} PROPTEST_RNG_SEED=$seed \
 
 step "oracles asked again" ci/golden.sh verify
 
+# The step above has built the tool.
+about_random() {
+    ORCD_GOLDEN_TOOL="$PWD/golden/target/debug/golden" REQUIRE=golden-tool \
+        cargo test --locked random::
+}
+step "llama.cpp asked about random models" about_random
+
 fuzz() {
     local target
     cd conformance

@@ -35,6 +35,14 @@ pub const CAPABILITIES: &[Capability] = &[
         probe: crate::cuda_probe::probe,
     },
     Capability {
+        name: "golden-tool",
+        about: "llama.cpp as an oracle: the tool of golden/, which ORCD_GOLDEN_TOOL names",
+        probe: || match std::env::var_os("ORCD_GOLDEN_TOOL") {
+            Some(_) => Ok(()),
+            None => Err("ORCD_GOLDEN_TOOL is not set".into()),
+        },
+    },
+    Capability {
         name: "llama-cpp-models",
         about: "the folder ORCD_LLAMA_CPP_MODELS, `models` of a llama.cpp checkout",
         probe: || match std::env::var_os("ORCD_LLAMA_CPP_MODELS") {

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 pub const VARIABLES: &[(&str, &str)] = &[
     ("REQUIRE", "comma-separated capabilities that must be present: REQUIRE=cuda"),
     ("ORCD_DEEP", "1 runs the long version of everything, as the nightly job does"),
+    ("ORCD_GOLDEN_TOOL", "the tool of golden/, to ask llama.cpp about random models"),
     ("ORCD_LLAMA_CPP_MODELS", "folder with the vocabularies and templates of a llama.cpp checkout"),
     ("ORCD_MODELS", "folder with real GGUF files, each of which becomes cases of its own"),
     ("ORCD_KERNELS", "folder to read kernel sources from, instead of those compiled in"),

@@ -18,6 +18,7 @@ mod loader;
 mod memory;
 mod model;
 mod op;
+mod random;
 mod real;
 mod repro;
 mod sampler;
@@ -56,6 +57,7 @@ pub fn all() -> Vec<Case> {
     cases.extend(sampler::cases());
     cases.extend(real::cases());
     cases.extend(repro::cases());
+    cases.extend(random::cases());
     cases.extend(selftest::cases());
     cases.extend(synth::cases());
     cases.extend(text::cases());
