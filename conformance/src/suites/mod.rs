@@ -8,6 +8,7 @@ mod cuda;
 mod device;
 mod formats;
 mod forward;
+mod fused;
 mod gates;
 pub mod gguf;
 mod golden;
@@ -44,6 +45,7 @@ pub fn all() -> Vec<Case> {
     cases.extend(device::cases());
     cases.extend(formats::cases());
     cases.extend(forward::cases());
+    cases.extend(fused::cases());
     cases.extend(gates::cases());
     cases.extend(gguf::cases());
     cases.extend(golden::cases());

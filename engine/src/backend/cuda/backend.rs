@@ -2,8 +2,10 @@
 //! The bits of a row depend on the model, the row's own past and its role; never on its company.
 
 use super::context::Context;
+use super::decode::{Decode, On};
 use super::kernels::Kernels;
 use super::kv::Cache;
+use super::memory::Pinned;
 use super::ops::{Groups, Ops, Product};
 use super::rows::{Piece, Rows, Scratch};
 use super::step::Step;
@@ -11,7 +13,7 @@ use super::stream::Stream;
 use super::tensor::Tensor;
 use crate::adapters::weights::NormWeights;
 use crate::adapters::{Activation, Attention, Norm, Role, Rope};
-use crate::backend::{Backend, Source};
+use crate::backend::{Backend, Pass, Source, composed};
 use crate::batch::Batch;
 use crate::error::{Error, Result};
 use crate::kv::CachePlan;
@@ -26,7 +28,12 @@ pub struct Cuda {
     kernels: Arc<Kernels>,
     scratch: Scratch,
     ops: Ops,
+    /// Where rows land on the host before they are handed on.
+    landing: Option<Pinned>,
 }
+
+/// The most that is read that way: pinning memory is slow, and what is pinned nobody else can use.
+const LANDING_BYTES: usize = 1 << 20;
 
 /// Which experts see which row.
 pub struct Routing {
@@ -60,7 +67,7 @@ impl Cuda {
         let stream = Arc::new(Stream::new(&context)?);
         let ops = Ops::new(kernels)?;
         let scratch = Scratch::new(&stream, poisoned);
-        Ok(Cuda { context, stream, kernels: kernels.clone(), scratch, ops })
+        Ok(Cuda { context, stream, kernels: kernels.clone(), scratch, ops, landing: None })
     }
 
     /// The device it runs on.
@@ -76,6 +83,27 @@ impl Cuda {
     /// Its way to kernels.
     pub fn kernels(&self) -> &Arc<Kernels> {
         &self.kernels
+    }
+
+    /// The logits of generated rows, if this model has a fused step.
+    fn decoded(&self, pass: &Pass<'_, Cuda>) -> Result<Option<Rows>> {
+        let on = On {
+            kernels: &self.kernels,
+            stream: &self.stream,
+            scratch: &self.scratch,
+            architecture: pass.architecture,
+            weights: pass.weights,
+        };
+        let kept = &pass.weights.token_embd.decode;
+        let decode = match kept.get() {
+            Some(decode) => decode,
+            None => {
+                let made = Decode::new(&on)?.map(Box::new);
+                kept.get_or_init(|| made)
+            }
+        };
+        let logits = decode.as_ref().map(|decode| decode.pass(&on, pass.cache, pass.step));
+        logits.transpose()
     }
 
     fn like(&self, rows: &Rows) -> Result<Rows> {
@@ -136,9 +164,21 @@ impl Backend for Cuda {
     }
 
     fn read(&mut self, rows: &Rows) -> Result<Vec<f32>> {
-        let mut values = vec![0.0; rows.elements()];
-        rows.piece.read(bytemuck::cast_slice_mut(&mut values))?;
-        Ok(values)
+        // Copies to memory that the driver knows are several times as fast, and the logits of one
+        // row are most of a megabyte.
+        let bytes = 4 * rows.elements();
+        if bytes > LANDING_BYTES {
+            let mut values = vec![0.0; rows.elements()];
+            rows.piece.read(bytemuck::cast_slice_mut(&mut values))?;
+            return Ok(values);
+        }
+        let landing = match self.landing.take() {
+            Some(landing) => landing,
+            None => Pinned::new(&self.context, LANDING_BYTES)?,
+        };
+        let landing = self.landing.insert(landing);
+        rows.piece.read(&mut landing.as_mut_slice()[..bytes])?;
+        Ok(bytemuck::cast_slice(&landing.as_slice()[..bytes]).to_vec())
     }
 
     fn write(&mut self, width: usize, values: &[f32]) -> Result<Rows> {
@@ -278,6 +318,17 @@ impl Backend for Cuda {
 
     fn add(&mut self, rows: &mut Rows, others: &Rows) -> Result<()> {
         self.ops.add.run(&self.stream, rows, others)
+    }
+
+    fn pass(&mut self, pass: &mut Pass<'_, Cuda>) -> Result<Rows> {
+        if pass.step.generated
+            && !pass.step.prompt
+            && !pass.taps.active()
+            && let Some(logits) = self.decoded(pass)?
+        {
+            return Ok(logits);
+        }
+        composed::pass(self, pass)
     }
 
     fn wanted(&mut self, rows: Rows, step: &Step) -> Result<Rows> {

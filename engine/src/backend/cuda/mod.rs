@@ -11,6 +11,7 @@ mod build;
 pub mod cache;
 pub mod compiler;
 mod context;
+mod decode;
 mod device;
 mod driver;
 mod fault;

@@ -140,6 +140,11 @@ impl Rows {
         self.width
     }
 
+    /// Where the first starts, as kernels see it.
+    pub(super) fn address(&self) -> u64 {
+        self.piece.address
+    }
+
     /// How many rows.
     pub fn count(&self) -> usize {
         self.count

@@ -17,6 +17,10 @@ pub struct Step {
     pub(super) generated: bool,
     /// How many of them want logits.
     pub(super) wanted: usize,
+    /// Which.
+    pub(super) wants: Vec<bool>,
+    /// Pairs of each rotation.
+    pairs: Vec<usize>,
     wanted_at: usize,
     /// For each rotation, where its cosines and its sines start.
     angles_at: Vec<(usize, usize)>,
@@ -61,12 +65,26 @@ impl Step {
         let (rows, wanted) = (batch.rows.len(), wanted.len());
         let any = |role: Role| batch.rows.iter().any(|row| row.role == role);
         let (prompt, generated) = (any(Role::Prompt), any(Role::Generated));
-        Ok(Step { piece, rows, prompt, generated, wanted, wanted_at, angles_at })
+        let wants = batch.rows.iter().map(|row| row.logits).collect();
+        let pairs = ropes.iter().map(Rope::pairs).collect();
+        Ok(Step { piece, rows, prompt, generated, wanted, wants, pairs, wanted_at, angles_at })
     }
 
     /// The rows.
     pub(super) fn rows_address(&self) -> Address {
         Address(self.piece.at(0))
+    }
+
+    /// Row `row`.
+    pub(super) fn row_address(&self, row: usize) -> Address {
+        Address(self.piece.at(16 * row))
+    }
+
+    /// Cosines and sines of rotation `table` for row `row`.
+    pub(super) fn angles_of(&self, table: usize, row: usize) -> Option<(Address, Address)> {
+        let at = 4 * row * self.pairs.get(table)?;
+        let (cosines, sines) = self.angles_at.get(table)?;
+        Some((Address(self.piece.at(cosines + at)), Address(self.piece.at(sines + at))))
     }
 
     /// The indices of the rows that want logits.

@@ -1,6 +1,7 @@
 //! Weights on the device: matrices as their file holds them, vectors decoded once. Knows blocks,
 //! not what a tensor is for.
 
+use super::decode::Decode;
 use super::memory::{Buffer, Owner};
 use super::module::Argument;
 use super::ops::Check;
@@ -10,6 +11,7 @@ use crate::error::{Class, Error, Result};
 use crate::loader::Gguf;
 use crate::loader::gguf::TensorInfo;
 use crate::quant::Format;
+use std::sync::OnceLock;
 
 /// A weight.
 pub struct Tensor {
@@ -23,6 +25,9 @@ pub struct Tensor {
     /// Rows of one expert; all of them where there are no experts.
     pub(super) rows_per_expert: usize,
     vector: bool,
+    /// What the fused step made of this model, if it has one. It stays with the embedding, so that
+    /// it goes when the model goes.
+    pub(super) decode: OnceLock<Option<Box<Decode>>>,
 }
 
 impl Tensor {
@@ -47,7 +52,8 @@ impl Tensor {
         let buffer = Buffer::new(stream.context(), Owner::Weights, &info.name, bytes.len())?;
         stream.upload(bytes, &buffer, 0)?;
         let rows_per_expert = dim(1);
-        let tensor = Tensor { buffer, format, width, rows, rows_per_expert, vector };
+        let decode = OnceLock::new();
+        let tensor = Tensor { buffer, format, width, rows, rows_per_expert, vector, decode };
         match check.first_bad_block(stream, &tensor.buffer, format)? {
             None => Ok(tensor),
             Some(block) => {
