@@ -1,6 +1,7 @@
 //! `kernels::compile::` — with the compiler that `ORCD_NVRTC` names and no GPU: every kernel
-//! compiles without spilling, twice alike, and what the compiler refuses is told with its words. One
-//! target is enough here: `kernels build`, which `ci/kernels.sh` runs, refuses the same for all.
+//! compiles without spilling, twice alike, and what the compiler refuses is told with its words.
+//! One target is enough here: `kernels build`, which `ci/kernels.sh` runs, refuses the same for
+//! all.
 
 use crate::worker;
 use engine::backend::cuda::cache::Cache;
