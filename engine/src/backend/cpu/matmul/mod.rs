@@ -78,6 +78,7 @@ pub struct Matrices<'m> {
     n_matrices: usize,
     rows: usize,
     cols: usize,
+    row_bytes: usize,
     bytes: &'m [u8],
 }
 
@@ -102,16 +103,12 @@ impl<'m> Matrices<'m> {
             let (format, got) = (format.name, bytes.len());
             return Err(Misfit::Bytes { format, n_matrices, rows, cols, want, got });
         }
-        Ok(Matrices { format, n_matrices, rows, cols, bytes })
-    }
-
-    fn row_bytes(&self) -> usize {
-        self.cols / self.format.block_len * self.format.block_bytes
+        Ok(Matrices { format, n_matrices, rows, cols, row_bytes, bytes })
     }
 
     /// The blocks of one row.
     fn row(&self, matrix: usize, row: usize) -> &'m [u8] {
-        &self.bytes[(matrix * self.rows + row) * self.row_bytes()..][..self.row_bytes()]
+        &self.bytes[(matrix * self.rows + row) * self.row_bytes..][..self.row_bytes]
     }
 }
 

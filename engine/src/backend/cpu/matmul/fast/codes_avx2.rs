@@ -3,7 +3,7 @@
 
 use super::codes::{self, E2M1};
 use super::strip::{BLOCK, STRIP, Strip};
-use crate::backend::cpu::matmul::kernels::lines::{fifths, half, halves, load, nibbles};
+use crate::backend::cpu::matmul::kernels::lines::{fifths, half, halves, load, nibbles, table};
 use crate::quant::{iq4_nl, iq4_xs, mxfp4, q4_0, q4_k, q5_0, q5_k, q6_k, q8_0};
 use std::arch::x86_64::*;
 
@@ -36,14 +36,6 @@ unpackers! {
     iq4_xs = by_hand_iq4_xs;
     mxfp4 = by_hand_mxfp4;
     nvfp4 = codes::nvfp4;
-}
-
-/// A table of sixteen bytes, to be looked up with `_mm256_shuffle_epi8`.
-#[inline]
-#[target_feature(enable = "avx2,f16c,fma")]
-fn table(bytes: &[u8; 16]) -> __m256i {
-    // SAFETY: 16 bytes.
-    _mm256_broadcastsi128_si256(unsafe { _mm_loadu_si128(bytes.as_ptr().cast()) })
 }
 
 /// Puts block `block` of a row.

@@ -133,13 +133,14 @@ impl Plan<'_> {
         mut each: impl FnMut(&Strip, usize, usize),
     ) {
         let format = self.w.format;
+        let w: [&[u8]; GROUP_ROWS] =
+            std::array::from_fn(|row| self.w.row(matrix, (rows.start + row).min(rows.end - 1)));
         for start in (0..self.w.cols).step_by(STRIP) {
             let cols = STRIP.min(self.w.cols - start);
             let bytes = |cols: usize| cols / format.block_len * format.block_bytes;
-            for row in 0..GROUP_ROWS {
-                let own = (rows.start + row).min(rows.end - 1);
-                let blocks = &self.w.row(matrix, own)[bytes(start)..][..bytes(cols)];
-                (self.coded.unpack)(blocks, row, strip);
+            let own = bytes(start)..bytes(start + cols);
+            for (row, w) in w.iter().enumerate() {
+                (self.coded.unpack)(&w[own.clone()], row, strip);
             }
             each(strip, start / BLOCK, cols / BLOCK);
         }
