@@ -67,7 +67,7 @@ pub fn gelu_tanh(x: f64) -> f64 {
 fn below(x: f64) -> f64 {
     let density = |t: f64| (-t * t / 2.0).exp() / (2.0 * std::f64::consts::PI).sqrt();
     let tail = |from: f64| {
-        const STEPS: usize = 4000;
+        const STEPS: usize = 12_000;
         let step = 12.0 / STEPS as f64;
         let inner = (1..STEPS).map(|i| {
             let weight = if i % 2 == 1 { 4.0 } else { 2.0 };

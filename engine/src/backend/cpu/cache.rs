@@ -174,6 +174,7 @@ impl Cache {
     /// An empty one.
     pub(super) fn new(plan: &CachePlan) -> Cache {
         let layer = |layer: &LayerPlan| {
+            let layer = &LayerPlan { capacity: layer.capacity.next_multiple_of(TILE), ..*layer };
             let length = plan.slots * layer.capacity * layer.width;
             let (keys, values) = (Store::new(length, plan), Store::new(length, plan));
             LayerCache { plan: *layer, keys, values }
