@@ -2,6 +2,7 @@
 
 mod bench_smoke;
 mod chat;
+mod cli;
 mod convert;
 mod cpu;
 mod cuda;
@@ -12,6 +13,7 @@ mod fused;
 mod gates;
 pub mod gguf;
 mod golden;
+mod haiku;
 mod hf_json;
 mod infrastructure;
 mod kernels;
@@ -19,6 +21,7 @@ mod loader;
 mod memory;
 mod model;
 mod op;
+mod perplexity;
 mod random;
 mod real;
 mod repro;
@@ -40,6 +43,7 @@ pub fn all() -> Vec<Case> {
     cases.extend(bench_smoke::cases());
     cases.extend(chat::cases());
     cases.extend(convert::cases());
+    cases.extend(cli::cases());
     cases.extend(cpu::cases());
     cases.extend(cuda::cases());
     cases.extend(device::cases());
@@ -49,6 +53,7 @@ pub fn all() -> Vec<Case> {
     cases.extend(gates::cases());
     cases.extend(gguf::cases());
     cases.extend(golden::cases());
+    cases.extend(haiku::cases());
     cases.extend(hf_json::cases());
     cases.extend(infrastructure::cases());
     cases.extend(kernels::cases());
@@ -58,8 +63,10 @@ pub fn all() -> Vec<Case> {
     cases.extend(op::cases());
     cases.extend(sampler::cases());
     cases.extend(real::cases());
+    cases.extend(perplexity::cases());
     cases.extend(repro::cases());
     cases.extend(random::cases());
+    cases.extend(sampler::cases());
     cases.extend(selftest::cases());
     cases.extend(synth::cases());
     cases.extend(text::cases());

@@ -1,15 +1,18 @@
 //! What every command that computes has in common: model, profile, device, threads. Commands
 //! are written once for all devices: they are a [`Work`], and the device is chosen here.
 
-use super::{LoadArgs, Output};
+use super::{LoadArgs, Output, ReadArgs, TokenizerArgs, load};
 use crate::backend::Backend;
 use crate::backend::cpu::Cpu;
 use crate::backend::cpu::matmul::Precision;
 use crate::backend::cuda::Cuda;
+use crate::cost::Cost;
 use crate::error::{Error, Result, shown};
 use crate::loader::Gguf;
 use crate::model::{self, Description, Model};
 use crate::profile::Profile;
+use crate::tokenizer::{Found, Tokenizer};
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -19,19 +22,27 @@ pub(super) struct ComputeArgs {
     #[command(flatten)]
     pub(super) load: LoadArgs,
 
+    #[command(flatten)]
+    place: PlaceArgs,
+}
+
+/// Where models are computed, and as whom. Part of [`ComputeArgs`]; flatten it into commands that
+/// take several.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct PlaceArgs {
     /// Whose reading of the model wins where sources disagree: 'reference' (its maker's), or
     /// 'llama.cpp' (that engine's approximations, to compare with it)
     #[arg(long, default_value = "reference")]
-    pub(super) profile: Profile,
+    profile: Profile,
 
     /// Where to compute: cpu, or a CUDA device such as cuda:0 (see 'worker-orcd devices')
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
-    pub(super) backend: Device,
+    backend: Device,
 
     /// How activations enter products on the CPU: 'exact' (as they are), or 'fast' (rounded to 8
     /// bits wherever a matrix holds codes)
     #[arg(long, default_value = "exact")]
-    pub(super) precision: Precision,
+    precision: Precision,
 }
 
 /// Where to compute.
@@ -67,6 +78,21 @@ pub(super) struct Ready<B: Backend> {
     pub(super) model: Model<B>,
     /// Its file.
     pub(super) file: Arc<Gguf>,
+    /// What the file is called.
+    pub(super) name: String,
+    /// What its tokens cost.
+    pub(super) cost: Cost,
+    path: PathBuf,
+    profile: Profile,
+}
+
+impl<B: Backend> Ready<B> {
+    /// The model's tokenizer: the one that was named, the model's own, or a tokenizer.json beside
+    /// it; checked against the rows of the model's embedding.
+    pub(super) fn tokenizer(&self, args: &TokenizerArgs) -> Result<Tokenizer> {
+        let choice = args.choice(None, self.profile);
+        Ok(Found::of_gguf(&self.path, &self.file, &choice)?.tokenizer)
+    }
 }
 
 /// What a command does once a model is loaded, on whatever device.
@@ -76,37 +102,56 @@ pub(super) trait Work {
 }
 
 impl ComputeArgs {
-    /// Opens and describes the model, loads it onto the device and hands it to `work`.
+    /// Hands the model to `work`.
     pub(super) fn run(&self, work: &impl Work, output: &mut Output) -> Result<()> {
-        let file = Arc::new(self.load.open()?);
-        let name = shown(self.load.model.as_os_str().as_encoded_bytes());
+        self.place.run(self.load.model.as_deref(), &self.load.reading, work, output)
+    }
+}
+
+impl PlaceArgs {
+    /// The precision that was asked for.
+    pub(super) fn precision(&self) -> Precision {
+        self.precision
+    }
+
+    /// Opens and describes a model, loads it onto the device and hands it to `work`.
+    pub(super) fn run(
+        &self,
+        model: Option<&Path>,
+        reading: &ReadArgs,
+        work: &impl Work,
+        output: &mut Output,
+    ) -> Result<()> {
+        let path = load::path_of(model, output);
+        let file = Arc::new(reading.open(model)?);
+        let name = shown(path.as_os_str().as_encoded_bytes());
         file.warnings().iter().for_each(|warning| output.warn(format!("{name}: {warning}")));
         let description = model::describe(&file, self.profile)?;
         match self.backend {
             Device::Cpu => {
-                let cpu = Cpu::new(self.n_threads(), self.precision);
-                work.run(self.ready(cpu, file, description)?, output)
+                let cpu = Cpu::new(reading.n_threads(), self.precision);
+                work.run(self.ready(cpu, path, file, description)?, output)
+            }
+            Device::Cuda(_) if self.precision == Precision::Fast => {
+                Err(Error::Usage("--precision fast is the processor's: use --backend cpu".into()))
             }
             Device::Cuda(ordinal) => {
-                work.run(self.ready(Cuda::open(ordinal)?, file, description)?, output)
+                work.run(self.ready(Cuda::open(ordinal)?, path, file, description)?, output)
             }
         }
-    }
-
-    /// Threads that compute.
-    fn n_threads(&self) -> usize {
-        let threads = self.load.threads.or_else(|| std::thread::available_parallelism().ok());
-        threads.map_or(1, |threads| threads.get())
     }
 
     fn ready<B: Backend>(
         &self,
         mut backend: B,
+        path: &Path,
         file: Arc<Gguf>,
         description: Description,
     ) -> Result<Ready<B>> {
+        let cost = Cost::of(&file, &description);
         let model = Model::load(&mut backend, &file, description, |_| ())?;
-        Ok(Ready { backend, model, file })
+        let (path, name) = (path.to_owned(), path.to_string_lossy().into_owned());
+        Ok(Ready { backend, model, file, name, cost, path, profile: self.profile })
     }
 }
 

@@ -1,6 +1,6 @@
 //! `worker-orcd detokenize`: the text of token ids, byte for byte.
 
-use super::load::TokenizerArgs;
+use super::load::{self, TokenizerArgs};
 use super::tokenize::Backend;
 use super::{Output, out_failed, text};
 use crate::error::Result;
@@ -22,9 +22,10 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Detokenize {
-    /// A model, a vocabulary alone (GGUF), a tokenizer.json, or a folder with one
+    /// A model, a vocabulary alone (GGUF), a tokenizer.json, or a folder with one [default: a
+    /// small model that is part of the program]
     #[arg(value_name = "MODEL")]
-    model: PathBuf,
+    model: Option<PathBuf>,
 
     /// The ids: 1,2,3 or '1 2 3' or JSON; '-' reads them from standard input
     #[arg(long, value_name = "IDS", allow_hyphen_values = true)]
@@ -49,7 +50,7 @@ pub(super) struct Detokenize {
 impl Detokenize {
     pub(super) fn run(&self, output: &mut Output) -> Result<()> {
         let choice = self.tokenizer.choice(self.backend.map(Origin::from), Profile::default());
-        let Found { tokenizer, .. } = Found::open(&self.model, &choice)?;
+        let Found { tokenizer, .. } = load::found(self.model.as_deref(), &choice, output)?;
         let ids = match self.ids.as_str() {
             "-" => text::ids(&String::from_utf8_lossy(&text::standard_input()?))?,
             ids => text::ids(ids)?,

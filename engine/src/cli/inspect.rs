@@ -1,13 +1,14 @@
 //! `worker-orcd inspect`: what is in a model file.
 
-use super::load::TokenizerArgs;
+use super::load::{self, TokenizerArgs};
 use super::needs::{self, Needs};
 use super::{Output, human, json, rows, tables};
+use crate::demo;
 use crate::error::{Result, shown};
 use crate::loader::{Container, check};
 use crate::tokenizer::Found;
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -21,8 +22,9 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{}", json::ABOUT))]
 pub(super) struct Inspect {
-    /// The file; of a split model, the first part
-    file: PathBuf,
+    /// The file; of a split model, the first part [default: a small model that is part of the
+    /// program]
+    file: Option<PathBuf>,
 
     /// Print everything as one line of JSON (see --help)
     #[arg(long)]
@@ -57,9 +59,13 @@ pub(super) struct Understood<'a> {
 
 impl Inspect {
     pub(super) fn run(&self, output: &mut Output) -> Result<()> {
-        let container = Container::open(&self.file)?;
+        let path = load::path_of(self.file.as_deref(), output);
+        let container = match &self.file {
+            Some(file) => Container::open(file)?,
+            None => Container::Gguf(demo::open()?),
+        };
         if let Container::Gguf(file) = &container {
-            let name = shown(self.file.as_os_str().as_encoded_bytes());
+            let name = shown(path.as_os_str().as_encoded_bytes());
             file.warnings().iter().for_each(|warning| output.warn(format!("{name}: {warning}")));
         }
         let scanned = match self.check {
@@ -70,14 +76,14 @@ impl Inspect {
             false => None,
         };
         let all = !self.metadata && !self.tensors;
-        let asked = (all || self.json) && self.has_tokenizer(&container);
-        let tokenizer = asked.then(|| self.tokenizer.of(&self.file, &container));
+        let asked = (all || self.json) && self.has_tokenizer(path, &container);
+        let tokenizer = asked.then(|| self.tokenizer.of(path, &container));
         let needs = (all || self.json).then(|| needs::of(&container)).flatten();
         let found = Understood { tokenizer: tokenizer.as_ref(), needs: needs.as_ref() };
         if self.json {
             return json::write(&container, found, output.out);
         }
-        self.print_tables(&container, found, output)?;
+        self.print_tables(path, &container, found, output)?;
         if let Some(check::Scanned { tensors, bytes }) = scanned {
             let bytes = human::bytes(bytes);
             output.print(format!("checked: {tensors} tensors, {bytes}: every number is finite"))?;
@@ -85,19 +91,20 @@ impl Inspect {
         Ok(())
     }
 
-    fn has_tokenizer(&self, container: &Container) -> bool {
-        self.tokenizer.tokenizer.is_some() || Found::is_there(&self.file, container)
+    fn has_tokenizer(&self, path: &Path, container: &Container) -> bool {
+        self.tokenizer.tokenizer.is_some() || Found::is_there(path, container)
     }
 
     fn print_tables(
         &self,
+        path: &Path,
         container: &Container,
         found: Understood,
         output: &mut Output,
     ) -> Result<()> {
         let all = !self.metadata && !self.tensors;
         if all {
-            output.print(tables::summary(container, &self.file, found))?;
+            output.print(tables::summary(container, path, found))?;
             if let Some(Err(error)) = found.tokenizer {
                 output.print(format!("tokenizer refused: {error}"))?;
             }

@@ -3,7 +3,10 @@
 //! says why. Writes
 //! only to what it is given, so that cases can run it in process.
 
+mod answer;
 mod arrays;
+mod bench;
+mod chat_prompt;
 mod compute;
 mod convert;
 mod detokenize;
@@ -16,10 +19,13 @@ mod load;
 mod logits;
 mod needs;
 mod paint;
+mod perplexity;
 mod progress;
 mod quantize;
 mod reencode;
 mod rows;
+mod run;
+mod speed;
 mod synth;
 mod tables;
 mod text;
@@ -27,7 +33,7 @@ mod tokenize;
 mod tokens;
 mod trace;
 
-pub use load::{LoadArgs, TokenizerArgs};
+pub use load::{LoadArgs, ReadArgs, TokenizerArgs};
 
 use crate::error::{Error, Result};
 use clap::{Parser, Subcommand};
@@ -46,12 +52,16 @@ Exit codes of every command:
   86 a CUDA device was lost; only a new process gets it back
 
 Examples:
+  worker-orcd run -p 'Write a haiku about rain.' --chat
+                                             the built-in model; name another one to use it
   worker-orcd inspect model.gguf             what is in this file?
   worker-orcd inspect model.gguf --check     and is its data sound?
-  worker-orcd quantize in.gguf out.gguf --type Q8_0
-  worker-orcd convert Qwen2.5-0.5B-Instruct out.gguf --type Q4_K_M
   worker-orcd tokenize model.gguf 'Hello world'
   worker-orcd detokenize model.gguf --ids 9906,1917
+  worker-orcd perplexity model.gguf -f wiki.test.raw
+  worker-orcd bench model.gguf               how fast is it here?
+  worker-orcd quantize in.gguf out.gguf --type Q8_0
+  worker-orcd convert Qwen2.5-0.5B-Instruct out.gguf --type Q4_K_M
   worker-orcd synth gpt2 --out random.gguf   a model of random weights, to measure with")]
 struct CommandLine {
     #[command(subcommand)]
@@ -60,31 +70,37 @@ struct CommandLine {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Devices(devices::Devices),
     Inspect(inspect::Inspect),
-    Kernels(kernels::Kernels),
-    Quantize(quantize::Quantize),
-    Convert(convert::Convert),
+    Run(run::Run),
     Tokenize(tokenize::Tokenize),
     Detokenize(detokenize::Detokenize),
     Logits(logits::Logits),
     Trace(trace::Trace),
+    Perplexity(perplexity::Perplexity),
+    Bench(bench::Bench),
+    Quantize(quantize::Quantize),
+    Convert(convert::Convert),
     Synth(synth::Synth),
+    Devices(devices::Devices),
+    Kernels(kernels::Kernels),
 }
 
 impl Command {
     fn run(&self, out: &mut Output) -> Result<()> {
         match self {
-            Command::Devices(devices) => devices.run(out),
             Command::Inspect(inspect) => inspect.run(out),
-            Command::Kernels(kernels) => kernels.run(out),
-            Command::Quantize(quantize) => quantize.run(out),
-            Command::Convert(convert) => convert.run(out),
+            Command::Run(run) => run.run(out),
             Command::Tokenize(tokenize) => tokenize.run(out),
             Command::Detokenize(detokenize) => detokenize.run(out),
             Command::Logits(logits) => logits.run(out),
             Command::Trace(trace) => trace.run(out),
+            Command::Perplexity(perplexity) => perplexity.run(out),
+            Command::Bench(bench) => bench.run(out),
+            Command::Quantize(quantize) => quantize.run(out),
+            Command::Convert(convert) => convert.run(out),
             Command::Synth(synth) => synth.run(out),
+            Command::Devices(devices) => devices.run(out),
+            Command::Kernels(kernels) => kernels.run(out),
         }
     }
 }
@@ -101,6 +117,11 @@ impl Output<'_> {
     /// Writes what was asked for.
     pub fn print(&mut self, text: impl std::fmt::Display) -> Result<()> {
         writeln!(self.out, "{text}").map_err(out_failed)
+    }
+
+    /// Writes what is worth knowing beside the answer. What cannot be written stops nothing.
+    pub fn say(&mut self, text: impl std::fmt::Display) {
+        let _ = writeln!(self.err, "{text}");
     }
 
     /// Writes a warning. One that cannot be written stops nothing.

@@ -29,6 +29,11 @@ impl Progress {
         Progress { bar, started: Instant::now() }
     }
 
+    /// Shows a text beside the bar.
+    pub(super) fn say(&mut self, text: String) {
+        self.bar.set_message(text);
+    }
+
     /// Names what is being worked on.
     pub(super) fn tensor(&mut self, name: &str) {
         self.bar.set_message(shown(name));

@@ -1,12 +1,12 @@
 //! `worker-orcd tokenize`: the ids of a text, as the model reads it.
 
-use super::load::TokenizerArgs;
+use super::load::{self, TokenizerArgs};
 use super::paint::{Paint, When};
 use super::{Output, text, tokens};
 use crate::error::{Error, Result};
 use crate::profile::Profile;
 use crate::tokenizer::{EncodeOptions, Found, Origin, Tokenizer};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 const EXAMPLES: &str = "\
@@ -27,12 +27,13 @@ Examples:
 
 /// Show the token ids of a text
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES, group = clap::ArgGroup::new("what").required(true))]
-#[command(override_usage = "worker-orcd tokenize [OPTIONS] <MODEL> <TEXT|--file <F>|--inp <F>>")]
+#[command(after_help = EXAMPLES, group = clap::ArgGroup::new("what"))]
+#[command(override_usage = "worker-orcd tokenize [OPTIONS] [MODEL] <TEXT|--file <F>|--inp <F>>")]
 pub(super) struct Tokenize {
-    /// A model, a vocabulary alone (GGUF), a tokenizer.json, or a folder with one
+    /// A model, a vocabulary alone (GGUF), a tokenizer.json, or a folder with one [default: a
+    /// small model that is part of the program]
     #[arg(value_name = "MODEL")]
-    model: PathBuf,
+    model: Option<PathBuf>,
 
     /// The text; '-' reads it from standard input
     #[arg(value_name = "TEXT", group = "what")]
@@ -95,11 +96,12 @@ impl From<Backend> for Origin {
 impl Tokenize {
     pub(super) fn run(&self, output: &mut Output) -> Result<()> {
         let choice = self.tokenizer.choice(self.backend.map(Origin::from), self.profile);
-        let Found { tokenizer, path } = Found::open(&self.model, &choice)?;
+        let (model, text) = self.model_and_text();
+        let Found { tokenizer, path } = load::found(model, &choice, output)?;
         if let Some(prompts) = &self.inp {
             return lines_of_ids(&tokenizer, prompts, output);
         }
-        let text = self.text()?;
+        let text = self.read(text)?;
         let options = EncodeOptions { add_special: !self.no_bos, parse_special: !self.no_special };
         let ids = tokenizer.encode(&text, options)?;
         if self.json {
@@ -109,8 +111,19 @@ impl Tokenize {
         output.print(tokens::closing(&tokenizer, &path, ids.len(), text.len()))
     }
 
-    fn text(&self) -> Result<Vec<u8>> {
-        match (&self.text, &self.file) {
+    /// Of one word alone, with no file to read a text from, the word is the text; unless it is a
+    /// model, whose text is missing.
+    fn model_and_text(&self) -> (Option<&Path>, Option<&OsStr>) {
+        match (&self.model, &self.text) {
+            (Some(word), None) if self.file.is_none() && self.inp.is_none() && !word.exists() => {
+                (None, Some(word.as_os_str()))
+            }
+            (model, text) => (model.as_deref(), text.as_deref()),
+        }
+    }
+
+    fn read(&self, text: Option<&OsStr>) -> Result<Vec<u8>> {
+        match (text, &self.file) {
             (Some(text), _) if text == "-" => text::standard_input(),
             (Some(text), _) => Ok(text.as_encoded_bytes().to_vec()),
             (None, Some(path)) => text::read(path),

@@ -28,7 +28,7 @@ pub use logprobs::{Logprob, Logprobs};
 pub use params::{MAX_TOP_LOGPROBS, SamplerParams};
 pub use philox::{philox4x32, uniform};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// What one choice is made from, beside the parameters.
 #[derive(Debug, Clone, Copy)]
@@ -74,4 +74,14 @@ pub fn candidates<'a>(step: &Step<'a>, params: &SamplerParams) -> Result<Candida
     candidates.min_p(params.min_p);
     candidates.heat(params.temperature);
     Ok(candidates)
+}
+
+/// The logarithm of the probability that the row itself gives to a token.
+pub fn logprob(logits: &[f32], id: u32, position: u64) -> Result<f64> {
+    row::check(logits, position)?;
+    if id as usize >= logits.len() {
+        let range = format!("below {}", logits.len());
+        return Err(Error::Parameter { name: "token", value: id.to_string(), range });
+    }
+    Ok(Logprobs::of(logits, id, 0).chosen.logprob)
 }

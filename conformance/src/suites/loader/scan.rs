@@ -1,7 +1,7 @@
 //! The scan of tensor data: every place where a format keeps a float, every kind of non-number.
 
 use super::{Scratch, equal, format, inspect_file, numbers, refused};
-use engine::cli::{LoadArgs, TokenizerArgs};
+use engine::cli::ReadArgs;
 use engine::error::Class;
 use engine::loader::gguf::Writer;
 use engine::loader::{Gguf, check};
@@ -157,10 +157,7 @@ fn load_refuses(_: &mut Run) -> Result<(), Failure> {
     let mut writer = Writer::new();
     writer.tensor("norm", format("F32")?, &[1], f32::NAN.to_le_bytes());
     writer.write(&path)?;
-    let load = |no_check| {
-        let tokenizer = TokenizerArgs::default();
-        LoadArgs { model: path.clone(), no_check, threads: None, tokenizer }.open()
-    };
+    let load = |no_check| ReadArgs { no_check, threads: None }.open(Some(&path));
     refused(load(false), Class::NonFinite, &["tensor \"norm\""])?;
     equal("tensors without the check", load(true)?.tensors().len(), 1)?;
     let (code, _, err) = inspect_file(&path, &["--check"]);

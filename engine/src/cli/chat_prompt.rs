@@ -1,0 +1,62 @@
+//! One message to a model, in the frame of the chat template that its file holds.
+
+use crate::chat::{Clock, Limits, Message, Role, Template, template};
+use crate::error::Result;
+use crate::loader::Metadata;
+use crate::tokenizer::Tokenizer;
+use std::str::FromStr;
+
+/// A day that a template may show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Date(Clock);
+
+impl FromStr for Date {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Date, String> {
+        let wrong = || "a date looks like 2025-06-30".to_string();
+        let [year, month, day] = text.split('-').collect::<Vec<_>>()[..] else {
+            return Err(wrong());
+        };
+        let (Ok(year), Ok(month), Ok(day)) = (year.parse(), month.parse(), day.parse()) else {
+            return Err(wrong());
+        };
+        match (1..=12).contains(&month) && (1..=31).contains(&day) {
+            true => Ok(Date(Clock::at_date(year, month, day))),
+            false => Err(wrong()),
+        }
+    }
+}
+
+/// Names that templates have for tokens with a job.
+const NAMES: &[(&str, &str)] = &[
+    ("bos", "bos_token"),
+    ("eos", "eos_token"),
+    ("unknown", "unk_token"),
+    ("padding", "pad_token"),
+];
+
+/// The prompt, ending where the assistant begins to speak.
+pub(super) fn render(
+    metadata: &Metadata,
+    tokenizer: &Tokenizer,
+    said: &str,
+    date: Option<Date>,
+) -> Result<String> {
+    let source = metadata.bytes("tokenizer.chat_template")?;
+    let template = Template::from_bytes(source, Limits::default())?;
+    let mut special_tokens = Vec::new();
+    for (job, name) in NAMES {
+        if let Some(id) = tokenizer.info().special(job) {
+            special_tokens.push((name.to_string(), tokenizer.decode(&[id], true)?));
+        }
+    }
+    template.render(&template::Input {
+        messages: &[Message::new(Role::User, said)],
+        tools: &[],
+        add_generation_prompt: true,
+        special_tokens: &special_tokens,
+        extra: &serde_json::Map::new(),
+        clock: date.map_or_else(Clock::now, |date| date.0),
+    })
+}
