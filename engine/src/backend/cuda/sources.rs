@@ -80,9 +80,13 @@ pub fn stems() -> impl Iterator<Item = &'static str> {
 /// these; other constants are compiled where they turn up.
 pub const VARIANTS: &[(&str, &[Constant])] = &[];
 
+/// Kernel files that hold nothing until a model's shape is known.
+const SHAPED: &[&str] = &["decode_repack", "decode_token"];
+
 /// Everything that a pack holds: stems with their constants.
 pub fn units() -> impl Iterator<Item = (&'static str, &'static [Constant])> {
-    stems().map(|stem| (stem, [].as_slice())).chain(VARIANTS.iter().copied())
+    let plain = stems().filter(|stem| !SHAPED.contains(stem));
+    plain.map(|stem| (stem, [].as_slice())).chain(VARIANTS.iter().copied())
 }
 
 /// What a compiler gets for one kernel file: its text, and all that it may include.
