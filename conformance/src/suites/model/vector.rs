@@ -17,8 +17,8 @@ use std::time::{Duration, Instant};
 
 /// Memory that opening a file may take besides twice its own bytes.
 const HEAP_BYTES: usize = 64 << 20;
-/// For the smallest file; what is proportional comes on top. Generous, because a vocabulary is built
-/// too and the machine may be busy: what is not linear takes minutes.
+/// For the smallest file; what is proportional comes on top. Generous, because a vocabulary is
+/// built too and the machine may be busy: what is not linear takes minutes.
 const TIME: Duration = Duration::from_secs(1);
 const TIME_PER_MIB: Duration = Duration::from_secs(1);
 /// Caches shared with others only ever add time, so the fastest of a few attempts is the true one.
