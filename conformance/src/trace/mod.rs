@@ -188,7 +188,7 @@ fn summary(
     let mut error = 0.0;
     for (at, want) in samples {
         let (got, want) = (f64::from(one.values[*at]), f64::from(*want));
-        if !((got - want).abs() <= slack) {
+        if far(got - want, slack) {
             let detail = format!(
                 "{what}: element {at} is {got:e}, the oracle has {want:e}; \
                  the tap's rms is {rms:e}, so {slack:e} are allowed"
@@ -199,8 +199,13 @@ fn summary(
     }
     let square = |value: &f32| f64::from(*value) * f64::from(*value);
     let ours = (one.values.iter().map(square).sum::<f64>() / length as f64).sqrt();
-    if !((ours - rms).abs() <= bound.sqrt() * rms) {
+    if far(ours - rms, bound.sqrt() * rms) {
         return Err(format!("{what}: rms {ours:e}, the oracle has {rms:e}").into());
     }
     Ok(error / (samples.len() as f64 * rms * rms))
+}
+
+/// A difference that is no number is far from everything.
+fn far(difference: f64, bound: f64) -> bool {
+    difference.is_nan() || difference.abs() > bound
 }

@@ -136,6 +136,9 @@ fn neighbours(run: &mut Run) -> Result<(), Failure> {
     Ok(())
 }
 
+/// The token that is drawn at a position.
+type Sampler<'s> = Box<dyn Fn(u64) -> Result<u32, Failure> + 's>;
+
 /// Samplers that are wrong in ways that have happened; the statistic must see each of them.
 fn catches(run: &mut Run) -> Result<(), Failure> {
     super::reference_is_judged()?;
@@ -144,7 +147,7 @@ fn catches(run: &mut Run) -> Result<(), Failure> {
     let u = |position| reference::uniform(8, position);
     let hotter = SamplerParams { temperature: 0.85, ..warm() };
     let unlike = SamplerParams { temperature: 1.0, ..warm() };
-    let wrong: [(&str, Box<dyn Fn(u64) -> Result<u32, Failure>>); 6] = [
+    let wrong: [(&str, Sampler<'_>); 6] = [
         ("temperature forgotten", Box::new(|at| drawn(8, at, &unlike))),
         ("temperature a little off", Box::new(|at| drawn(8, at, &hotter))),
         ("seven random bits", Box::new(|at| pick((u(at) * 128.0).floor() / 128.0))),
