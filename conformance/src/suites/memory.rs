@@ -54,8 +54,8 @@ fn measured(name: &str, run: &mut Run) -> Result<(), Failure> {
     run.figure("activations estimated", estimate as f64, "bytes");
     run.figure("allocated, as a share of it", share, "");
     // Less would mean that the estimate counts rows that nobody makes. More is what kernels pack
-    // and decode for themselves, angles, routing, and buffers larger than the rows they were used for:
-    // a share of the rows, and tiles that do not depend on them.
+    // and decode for themselves, angles, routing, and buffers larger than the rows they were used
+    // for: a share of the rows, and tiles that do not depend on them.
     const TILES: u64 = 512 << 10;
     match (estimate * 7 / 10..2 * estimate + TILES).contains(&(heap.peak_bytes as u64)) {
         true => Ok(()),
