@@ -83,8 +83,9 @@ __device__ __forceinline__ void project_qkv(const DecodeArgs& args, const Decode
 __device__ __forceinline__ void out_vector(Q8Vector<ATTN_STEPS>& v, const u64* attended,
                                            const Place& at) {
     const int part = (at.lane >> 2) & 3, t = at.lane & 3;
-    const u64* from = attended + (at.warp * 4 + part) * ATTN_STEPS * 16 + 4 * t;
-    await_word(attended + at.warp * 4 * ATTN_STEPS * 16, at.epoch);
+    const int warp = min(at.warp, ATTN_WARPS - 1);       // idle warps take the last one's
+    const u64* from = attended + (warp * 4 + part) * ATTN_STEPS * 16 + 4 * t;
+    await_word(attended + warp * 4 * ATTN_STEPS * 16, at.epoch);
     u32 spins = 0;
     bool ready;
     do {
