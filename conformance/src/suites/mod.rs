@@ -42,8 +42,8 @@ pub fn all() -> Vec<Case> {
     let mut cases = Vec::new();
     cases.extend(bench_smoke::cases());
     cases.extend(chat::cases());
-    cases.extend(convert::cases());
     cases.extend(cli::cases());
+    cases.extend(convert::cases());
     cases.extend(cpu::cases());
     cases.extend(cuda::cases());
     cases.extend(device::cases());
@@ -61,11 +61,10 @@ pub fn all() -> Vec<Case> {
     cases.extend(memory::cases());
     cases.extend(model::cases());
     cases.extend(op::cases());
-    cases.extend(sampler::cases());
-    cases.extend(real::cases());
     cases.extend(perplexity::cases());
-    cases.extend(repro::cases());
     cases.extend(random::cases());
+    cases.extend(real::cases());
+    cases.extend(repro::cases());
     cases.extend(sampler::cases());
     cases.extend(selftest::cases());
     cases.extend(synth::cases());
