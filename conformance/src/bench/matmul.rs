@@ -100,6 +100,10 @@ fn tame(format: &Format, block: &mut [u8]) {
 }
 
 impl Work for Product {
+    fn is_shared(&self) -> bool {
+        true
+    }
+
     fn run(&mut self) {
         let mut out = std::mem::take(&mut self.out);
         let result = self.times(&self.pool, self.rows, std::hint::black_box(&self.x), &mut out);

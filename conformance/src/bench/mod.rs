@@ -2,17 +2,32 @@
 //! `cargo bench` criterion times them (see `timed`); under `cargo test` each body runs once as a
 //! `bench-smoke::` case, so that a benchmark can neither rot nor measure nothing.
 
+mod clock;
+mod goals;
 mod matmul;
 mod memcpy;
 mod quant;
 mod sampler;
 mod timed;
+mod tokenizer;
 
 use harness::{Case, Failure};
 pub use timed::main;
 
 /// Work whose time is measured. Everything it needs is prepared before the clock starts.
 pub trait Work {
+    /// Forgets, unmeasured, what the last round left behind. Whether there is anything: if not,
+    /// rounds are measured together, without a look at the clock between them.
+    fn reset(&mut self) -> bool {
+        false
+    }
+
+    /// Whether several threads share the body. If not, what counts is its thread's computing time,
+    /// so that a busy machine measures the same; else the time on the wall.
+    fn is_shared(&self) -> bool {
+        false
+    }
+
     /// The measured body.
     fn run(&mut self);
 
@@ -50,7 +65,13 @@ const SMOKE_BYTES: usize = 1 << 20;
 
 /// Every benchmark there is.
 pub fn all() -> Vec<Bench> {
-    let areas = [memcpy::benches(), quant::benches(), matmul::benches(), sampler::benches()];
+    let areas = [
+        memcpy::benches(),
+        quant::benches(),
+        matmul::benches(),
+        sampler::benches(),
+        tokenizer::benches(),
+    ];
     areas.into_iter().flatten().collect()
 }
 

@@ -1,8 +1,9 @@
-//! Times benchmarks with criterion and closes with a table of GB/s and the share of the baseline
-//! reached in the same run: a number without its baseline says more about the machine than about
-//! the code.
+//! Times benchmarks with criterion and closes with a table of speeds, the share of the baseline
+//! reached in the same run, and the goals: a number without its baseline says more about the
+//! machine than about the code.
 
-use super::{Bench, Work, all};
+use super::clock::thread_time;
+use super::{Bench, Work, all, goals};
 use comfy_table::{Cell, CellAlignment, Table, presets};
 use criterion::{Criterion, Throughput};
 use harness::Failure;
@@ -29,7 +30,11 @@ pub fn main() {
     criterion.final_summary();
     let samples = samples.into_inner();
     if !samples.is_empty() {
-        println!("{}", table(&benches, &medians(&benches, samples)));
+        let medians = medians(&benches, samples);
+        println!("{}", table(&benches, &medians));
+        if let Some(goals) = goals::table(&benches, &medians) {
+            println!("{goals}");
+        }
     }
 }
 
@@ -62,26 +67,34 @@ fn time(criterion: &mut Criterion, bench: &Bench, samples: &Samples) {
 }
 
 fn rounds_of(work: &mut dyn Work, rounds: u64) -> Duration {
-    let start = Instant::now();
-    for _ in 0..rounds {
-        work.run();
+    let mut elapsed = Duration::ZERO;
+    let mut left = rounds;
+    while left > 0 {
+        let together = if work.reset() { 1 } else { left };
+        let (start, computing) = (Instant::now(), thread_time());
+        (0..together).for_each(|_| work.run());
+        elapsed += match work.is_shared() {
+            true => start.elapsed(),
+            false => thread_time().saturating_sub(computing),
+        };
+        left -= together;
     }
-    start.elapsed()
+    elapsed
 }
 
 /// Median nanoseconds by name; baselines that the filter left out are timed here.
 fn medians(benches: &[Bench], samples: BTreeMap<String, Vec<f64>>) -> BTreeMap<String, f64> {
     let mut medians: BTreeMap<String, f64> =
         samples.into_iter().map(|(name, values)| (name, median(values))).collect();
-    let wanted: Vec<&String> = benches
+    let wanted: Vec<&str> = benches
         .iter()
         .filter(|bench| medians.contains_key(&bench.name))
-        .filter_map(|bench| bench.baseline.as_ref())
+        .flat_map(|bench| goals::peers(&bench.name).chain(bench.baseline.as_deref()))
         .collect();
     for name in wanted {
-        let bench = benches.iter().find(|bench| bench.name == *name);
+        let bench = benches.iter().find(|bench| bench.name == name);
         if let (false, Some(Ok(nanoseconds))) = (medians.contains_key(name), bench.map(once)) {
-            medians.insert(name.clone(), nanoseconds);
+            medians.insert(name.to_owned(), nanoseconds);
         }
     }
     medians
@@ -93,7 +106,8 @@ fn once(bench: &Bench) -> Result<f64, Failure> {
     // About 50 ms a sample, as criterion would take.
     let rounds = (5e7 / first).clamp(1.0, 1e6) as u64;
     let sample = |_| rounds_of(work.as_mut(), rounds).as_nanos() as f64 / rounds as f64;
-    Ok(median((0..15).map(sample).collect()))
+    let samples = if first > 5e8 { 5 } else { 15 };
+    Ok(median((0..samples).map(sample).collect()))
 }
 
 fn median(mut values: Vec<f64>) -> f64 {
@@ -104,7 +118,7 @@ fn median(mut values: Vec<f64>) -> f64 {
 fn table(benches: &[Bench], medians: &BTreeMap<String, f64>) -> Table {
     let mut table = Table::new();
     table.load_style(presets::UTF8_BORDERS_ONLY);
-    table.set_header(["benchmark", "GB/s", "GFLOP/s", "of baseline"]);
+    table.set_header(["benchmark", "speed", "time", "GFLOP/s", "of baseline"]);
     for bench in benches {
         let Some(nanoseconds) = medians.get(&bench.name) else {
             continue;
@@ -117,10 +131,15 @@ fn table(benches: &[Bench], medians: &BTreeMap<String, f64>) -> Table {
             0.0 => String::new(),
             each => format!("{:.1}", speed * each),
         };
-        let speed = format!("{speed:.2}");
+        let speed = match speed < 1.0 {
+            true => format!("{:.1} MB/s", 1e3 * speed),
+            false => format!("{speed:.2} GB/s"),
+        };
+        let time = format!("{:.3} ms", nanoseconds / 1e6);
         table.add_row([
             Cell::new(format!("{}/{}", bench.name, bench.verb)),
             Cell::new(speed).set_alignment(CellAlignment::Right),
+            Cell::new(time).set_alignment(CellAlignment::Right),
             Cell::new(operations).set_alignment(CellAlignment::Right),
             Cell::new(share).set_alignment(CellAlignment::Right),
         ]);

@@ -172,7 +172,7 @@ impl<'a> Vocab<'a> {
         let Some(strings) = self.merges else { return Ok(Vec::new()) };
         let id = |text: &[u8]| index.get(text, |id| self.token(id));
         let mut merges = Vec::with_capacity(strings.len());
-        let mut joined = Vec::new();
+        let (mut joined, mut result) = (Vec::new(), None);
         for (number, merge) in strings.iter().enumerate() {
             let at = |what: &str| bad(MERGES, format!("merge {number} {} {what}", shown(merge)));
             let space = merge.iter().skip(1).position(|byte| *byte == b' ');
@@ -185,10 +185,15 @@ impl<'a> Vocab<'a> {
             }
             let Some(left_id) = id(left) else { return Err(at("begins with no token")) };
             let Some(right_id) = id(right) else { return Err(at("ends with no token")) };
-            joined.clear();
-            joined.extend_from_slice(left);
-            joined.extend_from_slice(right);
-            let Some(result) = id(&joined) else { return Err(at("makes what is no token")) };
+            // Files list all the ways to make a token one after another.
+            let (head, tail) = joined.split_at(left.len().min(joined.len()));
+            if (head, tail) != (left, right) {
+                joined.clear();
+                joined.extend_from_slice(left);
+                joined.extend_from_slice(right);
+                result = id(&joined);
+            }
+            let Some(result) = result else { return Err(at("makes what is no token")) };
             merges.push((left_id, right_id, result));
         }
         Ok(merges)

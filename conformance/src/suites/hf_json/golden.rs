@@ -3,7 +3,9 @@
 
 use super::{VOCABULARIES, json_of, open};
 use crate::property;
-use engine::tokenizer::{BackendKind, EncodeOptions, Tokenizer};
+use crate::suites::tokenizer::shapes;
+use engine::loader::gguf::Gguf;
+use engine::tokenizer::{BackendKind, EncodeOptions, Options, Tokenizer};
 use harness::{Case, Failure, Run, roots};
 use proptest::prelude::*;
 
@@ -111,27 +113,36 @@ fn texts() -> impl Strategy<Value = String> {
         "नमस्ते",
     ]);
     let piece = prop_oneof![3 => words.prop_map(str::to_owned), 1 => "\\PC{0,6}", 1 => ".{0,4}"];
-    prop::collection::vec(piece, 0..24).prop_map(|pieces| pieces.concat())
+    let pieces = prop::collection::vec(piece, 0..24);
+    prop_oneof![pieces, shapes::texts(16)].prop_map(|pieces| pieces.concat())
 }
 
 fn agreement(vocabulary: &'static str) -> Case {
     let codes = std::sync::OnceLock::new();
-    let open_both = move || -> Result<(Tokenizer, Tokenizer), String> {
+    let open_all = move || -> Result<[Tokenizer; 3], String> {
         let json = json_of(vocabulary).map_err(|failure| failure.text().to_owned())?;
         let open = |foreign| open(&json, foreign).map_err(|error| error.to_string());
-        Ok((open(false)?, open(true)?))
+        let gguf = roots::project().join(format!("golden/tokenizers/{vocabulary}.gguf"));
+        let gguf = Gguf::open(&gguf)
+            .and_then(|file| Tokenizer::from_metadata(file.metadata(), &Options::default()));
+        Ok([gguf.map_err(|error| error.to_string())?, open(false)?, open(true)?])
     };
     let check = move |text: &String| -> Result<(), Failure> {
-        let (own, foreign) = codes.get_or_init(open_both).as_ref().map_err(String::clone)?;
+        let [gguf, json, foreign] = codes.get_or_init(open_all).as_ref().map_err(String::clone)?;
         for parse_special in [false, true] {
             let options = EncodeOptions { add_special: false, parse_special };
-            let (ids, theirs) = (own.encode(text, options)?, foreign.encode(text, options)?);
-            if ids != theirs {
-                return Err(format!("own {ids:?}\ncrate {theirs:?} ({parse_special})").into());
-            }
-            let back = (own.decode_bytes(&ids, true)?, foreign.decode_bytes(&ids, true)?);
-            if back.0 != back.1 {
-                return Err(format!("decoded {:?} and {:?}", back.0, back.1).into());
+            let theirs = foreign.encode(text, options)?;
+            for (own, name) in [(json, "tokenizer.json"), (gguf, "gguf")] {
+                let ids = own.encode(text, options)?;
+                if ids != theirs {
+                    return Err(
+                        format!("{name} {ids:?}\ncrate {theirs:?} ({parse_special})").into()
+                    );
+                }
+                let back = (own.decode_bytes(&ids, true)?, foreign.decode_bytes(&ids, true)?);
+                if back.0 != back.1 {
+                    return Err(format!("{name}: decoded {:?} and {:?}", back.0, back.1).into());
+                }
             }
         }
         Ok(())

@@ -7,7 +7,7 @@ mod goldens;
 mod llama_cpp;
 mod malformed;
 mod scanners;
-mod shapes;
+pub(crate) mod shapes;
 mod special;
 mod streams;
 pub(crate) mod tiktoken;

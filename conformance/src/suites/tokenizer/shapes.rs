@@ -55,7 +55,7 @@ pub(super) fn fragment(shape: &Shape, seed: u64) -> String {
 }
 
 /// Texts of up to `most` fragments of any shapes; a failing one shrinks by losing fragments.
-pub(super) fn texts(most: usize) -> impl Strategy<Value = Vec<String>> {
+pub(crate) fn texts(most: usize) -> impl Strategy<Value = Vec<String>> {
     let one = |shape: &'static Shape| any::<u64>().prop_map(|seed| fragment(shape, seed));
     let shapes = Union::new(SHAPES.iter().map(one));
     (Just(()), proptest::collection::vec(shapes, 0..=most)).prop_map(|((), fragments)| fragments)

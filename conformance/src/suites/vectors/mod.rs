@@ -6,6 +6,8 @@ mod chat_template;
 mod explain;
 pub(crate) mod harmony_parse;
 pub(crate) mod harmony_render;
+mod tokenizer_cut;
+mod tokenizer_text;
 mod vector_file;
 
 use crate::suites::{formats, gguf, loader, model, sampler};
@@ -59,6 +61,8 @@ pub const SUITES: &[Suite] = &[
     Suite::of::<sampler::PhiloxBlock>(),         // philox
     Suite::of::<loader::FileVector>(),           // safetensors-file
     Suite::of::<sampler::SamplerStep>(),         // sampler
+    Suite::of::<tokenizer_cut::Cut>(),           // tokenizer-cut
+    Suite::of::<tokenizer_text::Text>(),         // tokenizer-text
     Suite::of::<vector_file::VectorText>(),      // vector-file
 ];
 
