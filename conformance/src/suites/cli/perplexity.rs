@@ -68,7 +68,7 @@ fn by_hand(toy: &Toy, ids: &[u32], bos: Option<u32>, asked: Asked) -> Result<[f6
     let (starts, first): (Vec<usize>, usize) = match asked.stride {
         None => ((0..ids.len() / length).map(|chunk| chunk * length).collect(), length / 2),
         Some(stride) => {
-            let count = (ids.len() - length + stride - 1) / stride;
+            let count = (ids.len() - length).div_ceil(stride);
             ((0..count).map(|chunk| chunk * stride).collect(), length - stride - 1)
         }
     };
