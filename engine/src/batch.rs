@@ -1,5 +1,8 @@
 //! The unit of work: rows, each a token at a position of a sequence. Knows no model.
 
+/// Rows that are usually computed together: enough to read every weight for many rows at once.
+pub const ROWS: usize = 512;
+
 /// Where a row comes from. On CUDA the two may run different kernels; on the CPU they are the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Role {

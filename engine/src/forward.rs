@@ -17,6 +17,22 @@ pub struct Runner<'r, B: Backend> {
     pub taps: &'r mut dyn Taps,
 }
 
+/// How a saved session begins; the digit is the version of what follows.
+const SAVED: &[u8; 8] = b"orcd-kv1";
+
+/// Form, length, declared length and past of what `Context::save` gave.
+fn read_saved(saved: &[u8]) -> Option<(&str, u64, u64, &[u8])> {
+    let mut rest = saved.strip_prefix(SAVED)?;
+    let mut number = || {
+        let (head, tail) = rest.split_first_chunk::<8>()?;
+        rest = tail;
+        Some(u64::from_le_bytes(*head))
+    };
+    let (form, length, total) = (number()?, number()?, number()?);
+    let (form, past) = rest.split_at_checked(usize::try_from(form).ok()?)?;
+    Some((std::str::from_utf8(form).ok()?, length, total, past))
+}
+
 /// The past of a number of sequences.
 pub struct Context<B: Backend> {
     plan: CachePlan,
@@ -95,34 +111,48 @@ impl<B: Backend> Context<B> {
         Ok(())
     }
 
-    /// A slot's past, to be put back later, here or in another process.
+    /// A slot's past, to be put back later, here or in another process, into a cache of the same
+    /// form on the same kind of machine.
     pub fn save(&self, backend: &mut B, slot: usize) -> Result<Vec<u8>> {
         let Slot { length, total } = self.slots[slot];
-        let mut saved = Vec::new();
-        saved.extend_from_slice(&(length as u64).to_le_bytes());
-        saved.extend_from_slice(&(total as u64).to_le_bytes());
+        let form = self.form();
+        let mut saved = Vec::from(SAVED);
+        for number in [form.len(), length, total] {
+            saved.extend_from_slice(&(number as u64).to_le_bytes());
+        }
+        saved.extend_from_slice(form.as_bytes());
         saved.extend(backend.save(&self.cache, slot, length)?);
         Ok(saved)
     }
 
     /// Puts back what `save` gave.
     pub fn restore(&mut self, backend: &mut B, slot: usize, saved: &[u8]) -> Result<()> {
-        let number = |at: usize| {
-            let bytes = saved.get(at..at + 8).and_then(|bytes| bytes.try_into().ok());
-            let short = || Error::Usage(format!("a saved session of {} bytes", saved.len()));
-            bytes.map(|bytes| u64::from_le_bytes(bytes) as usize).ok_or_else(short)
-        };
-        let (length, total) = (number(0)?, number(8)?);
-        if length > total || total > self.plan.context {
+        let (form, length, total, past) = read_saved(saved).ok_or_else(|| {
+            Error::Usage(format!("no saved session: {} bytes without its heading", saved.len()))
+        })?;
+        let ours = self.form();
+        if form != ours {
+            let form = crate::error::shown(form);
+            let detail = format!("the saved session is of the form '{form}', the cache '{ours}'");
+            return Err(Error::Usage(detail));
+        }
+        if length > total || total > self.plan.context as u64 {
             let detail = format!(
                 "a saved session of {length} of {total} positions, and a context of {}",
                 self.plan.context
             );
             return Err(Error::Usage(detail));
         }
-        backend.restore(&mut self.cache, slot, length, &saved[16..])?;
+        let (length, total) = (length as usize, total as usize);
+        backend.restore(&mut self.cache, slot, length, past)?;
         self.slots[slot] = Slot { length, total };
         Ok(())
+    }
+
+    /// Where a slot's bytes stand, in words: machines lay out what they keep differently, and
+    /// a layer with a window keeps a position where its capacity says.
+    fn form(&self) -> String {
+        format!("{} {}", B::LAYOUT, self.plan.form())
     }
 
     /// Appends tokens to one sequence, in parts of at most `max_rows`, and gives the logits that

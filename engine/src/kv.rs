@@ -75,6 +75,19 @@ impl CachePlan {
         CachePlan { slots, context, max_rows, precision, layers, poison: false }
     }
 
+    /// What must be equal for one cache to take what was saved of a slot of another, in words.
+    pub fn form(&self) -> String {
+        let mut form = match self.precision {
+            Precision::F32 => "f32".to_string(),
+            Precision::F16 => "f16".to_string(),
+        };
+        for run in self.layers.chunk_by(|a, b| a == b) {
+            let LayerPlan { width, capacity } = run[0];
+            form += &format!(", {} × {capacity} of {width}", run.len());
+        }
+        form
+    }
+
     /// Bytes of keys and values of all slots.
     pub fn bytes(&self) -> u64 {
         let positions: u64 =

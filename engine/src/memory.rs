@@ -2,6 +2,7 @@
 //! Knows shapes; whether a backend keeps to them is a case of the suite.
 
 use crate::adapters::{Architecture, Gate, Layer};
+use crate::batch::ROWS;
 use crate::kv::{CachePlan, Precision};
 
 /// What keys and values of one sequence take.
@@ -83,6 +84,3 @@ fn feed_forward(n_embd: usize, layer: &Layer) -> usize {
 pub fn usual_plan(architecture: &Architecture) -> CachePlan {
     CachePlan::new(architecture, 1, architecture.n_ctx, ROWS, Precision::F16)
 }
-
-/// Rows that are usually computed together.
-pub const ROWS: usize = 512;

@@ -3,15 +3,12 @@
 //! themselves; this is for whoever wants one.
 
 use crate::backend::{Backend, NoTaps};
-use crate::batch::Role;
+use crate::batch::{ROWS, Role};
 use crate::error::{Error, Result};
 use crate::forward::{Context, Logits, Runner};
 use crate::kv::{CachePlan, Precision};
 use crate::model::Model;
 use crate::sampler::{self, Choice, SamplerParams, Step};
-
-/// Rows that are computed together: enough to read every weight for many rows at once.
-pub const ROWS: usize = 512;
 
 /// A sequence on a model.
 pub struct Session<'m, B: Backend> {

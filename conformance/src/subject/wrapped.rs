@@ -110,6 +110,7 @@ macro_rules! inside {
 }
 
 impl<B: Backend> Backend for Wrapped<B> {
+    const LAYOUT: &'static str = B::LAYOUT;
     type Weight = B::Weight;
     type Rows = B::Rows;
     type Step = B::Step;

@@ -4,7 +4,7 @@
 //! tokens all have a part in it.
 
 use crate::subject::fixtures;
-use harness::{Case, Failure};
+use harness::{Case, Failure, Run};
 use serde_json::Value;
 use std::ffi::OsString;
 use std::path::Path;
@@ -25,9 +25,17 @@ pub(super) fn cases() -> Vec<Case> {
     cases
 }
 
-/// What a model answers; GPT-2 has no chat template, and was taught that an empty line follows a
-/// request.
+/// What a model answers, to its end.
 fn ask(path: &Path, topic: &str, sampling: &[&str]) -> Result<String, Failure> {
+    match said(path, topic, sampling)? {
+        (text, true) => Ok(text),
+        (text, false) => Err(format!("an answer without an end: {text:?}").into()),
+    }
+}
+
+/// What a model says, and whether it came to an end; GPT-2 has no chat template, and was taught
+/// that an empty line follows a request.
+fn said(path: &Path, topic: &str, sampling: &[&str]) -> Result<(String, bool), Failure> {
     let file = engine::loader::Gguf::open(path)?;
     let request = format!("Write a haiku about {topic}.");
     let mut line = vec!["worker-orcd", "run"];
@@ -45,8 +53,8 @@ fn ask(path: &Path, topic: &str, sampling: &[&str]) -> Result<String, Failure> {
     }
     let made: Value = serde_json::from_slice(&out)?;
     match (made["text"].as_str(), made["finish"].as_str()) {
-        (Some(text), Some("stop")) => Ok(text.trim().to_owned()),
-        _ => Err(format!("no answer that ends: {made}").into()),
+        (Some(text), Some(finish)) => Ok((text.trim().to_owned(), finish == "stop")),
+        _ => Err(format!("no answer: {made}").into()),
     }
 }
 
@@ -124,9 +132,27 @@ fn counts() -> Result<(), Failure> {
     }
 }
 
-/// The same seed writes the same poem; among other seeds there are other poems.
+/// A model that nobody taught the form must say something of the topic, and by its seed alone; how
+/// many of its poems keep the form is told, not asked.
+pub(super) fn of_any(path: &Path, run: &mut Run) -> Result<(), Failure> {
+    let mut kept = 0;
+    for topic in TOPICS {
+        let (text, _) = said(path, topic, &["--temp", "0"])?;
+        if text.is_empty() {
+            return Err(format!("nothing to say of {topic}").into());
+        }
+        kept += usize::from(is_haiku(&text, topic).is_ok());
+    }
+    run.figure("poems in form", kept as f64, "of 4");
+    one_poem_a_seed(|seed| Ok(said(path, "rain", &["--temp", "1", "--seed", seed])?.0))
+}
+
 fn seeds(path: &Path) -> Result<(), Failure> {
-    let with = |seed: &str| ask(path, "rain", &["--temp", "1", "--seed", seed]);
+    one_poem_a_seed(|seed| ask(path, "rain", &["--temp", "1", "--seed", seed]))
+}
+
+/// The same seed writes the same poem; among other seeds there are other poems.
+fn one_poem_a_seed(with: impl Fn(&str) -> Result<String, Failure>) -> Result<(), Failure> {
     let first = with("1")?;
     if with("1")? != first {
         return Err("the same seed wrote another poem".into());

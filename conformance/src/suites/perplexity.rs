@@ -3,25 +3,31 @@
 //! numbers without rounding of activations in between.
 
 use crate::subject::fixtures;
-use crate::suites::golden::trace;
+use crate::suites::golden::trace::{self, Perplexity};
 use harness::{Case, Failure, Run, roots};
 use serde_json::Value;
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Of the value, against the twin's. Both are sums of the same logarithms; llama.cpp takes each
 /// exponential in f32, adds up another order, and the recording has six decimals.
 const TOLERANCE: f64 = 1e-5;
 
 pub(super) fn cases() -> Vec<Case> {
-    let case = |(model, path): (String, std::path::PathBuf)| {
-        Case::new(format!("perplexity::{model}"), move |run| judge(run, &model, &path))
+    let case = |(model, path): (String, PathBuf)| {
+        Case::new(format!("perplexity::{model}"), move |run| {
+            judge(run, &trace::perplexity(&model)?, &path, &corpus())
+        })
     };
     fixtures().into_iter().map(case).collect()
 }
 
-fn measured(path: &Path, context: usize) -> Result<Value, Failure> {
-    let corpus = roots::project().join("golden/inputs/corpus.txt");
+/// What is measured unless a recording brings a text of its own.
+pub(super) fn corpus() -> PathBuf {
+    roots::project().join("golden/inputs/corpus.txt")
+}
+
+fn measured(path: &Path, corpus: &Path, context: usize) -> Result<Value, Failure> {
     let (path, corpus) = (path.to_string_lossy(), corpus.to_string_lossy());
     let context = context.to_string();
     let line = ["worker-orcd", "perplexity", &path, "-f", &corpus, "-c", &context, "--json"];
@@ -33,9 +39,14 @@ fn measured(path: &Path, context: usize) -> Result<Value, Failure> {
     }
 }
 
-fn judge(run: &mut Run, model: &str, path: &Path) -> Result<(), Failure> {
-    let want = trace::perplexity(model)?;
-    let found = measured(path, want.chunk)?;
+/// Measures `path` on a text of which `want` was recorded.
+pub(super) fn judge(
+    run: &mut Run,
+    want: &Perplexity,
+    path: &Path,
+    corpus: &Path,
+) -> Result<(), Failure> {
+    let found = measured(path, corpus, want.chunk)?;
     let counts = [("tokens", want.tokens), ("chunks", want.chunks), ("tokens_scored", want.scored)];
     for (key, want) in counts {
         if found[key] != want {

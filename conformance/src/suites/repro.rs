@@ -89,6 +89,9 @@ pub(super) fn on<M: Machine>() -> Vec<Case> {
         let name = format!("{}::repro::{model}::half-precision-past", M::NAME);
         let half = path.clone();
         cases.push(Case::new(name, move |_| half_precision::<M>(&half)));
+        let name = format!("{}::repro::{model}::only-what-was-saved-here", M::NAME);
+        let saved = path.clone();
+        cases.push(Case::new(name, move |_| foreign::<M>(&saved)));
         let name = format!("{}::repro::{model}::negative-control", M::NAME);
         cases.push(Case::new(name, move |_| negative_control::<M>(&path)));
     }
@@ -189,6 +192,41 @@ fn restored<B: Backend>(subject: &mut Subject<B>, tokens: &[u32]) -> EngineResul
     second.restore(&mut subject.backend, 2, &saved)?;
     logits.extend(extend(subject, &mut second, 2, &tokens[half..])?);
     Ok(logits)
+}
+
+/// A saved past that stands elsewhere in memory, is cut short or is none at all is refused, and
+/// the slot stays as it was.
+fn foreign<M: Machine>(path: &Path) -> Result<(), Failure> {
+    let mut subject = open::<M>(path)?;
+    let tokens = prompt(subject.model.architecture.n_vocab);
+    let mut first = subject.context(1, Feed::whole(&tokens))?;
+    extend(&mut subject, &mut first, 0, &tokens[..9])?;
+    let saved = first.save(&mut subject.backend, 0)?;
+    let half = Feed { kv: Precision::F16, ..Feed::whole(&tokens) };
+    let longer = Feed { total: tokens.len() + 64, ..Feed::whole(&tokens) };
+    let other_layout = {
+        let at = saved.windows(3).position(|three| three == &M::Backend::LAYOUT.as_bytes()[..3]);
+        let mut other = saved.clone();
+        other[at.ok_or("a saved session does not name its layout")?] ^= 1;
+        other
+    };
+    let whole = Feed::whole(&tokens);
+    let wrong: [(&str, Feed, &[u8]); 6] = [
+        ("keys of another precision", half, &saved),
+        ("a cache of another length", longer, &saved),
+        ("another machine's layout", whole, &other_layout),
+        ("a byte too few", whole, &saved[..saved.len() - 1]),
+        ("half a heading", whole, &saved[..20]),
+        ("nothing", whole, &[]),
+    ];
+    for (what, feed, bytes) in wrong {
+        let mut context = subject.context(1, feed)?;
+        match context.restore(&mut subject.backend, 0, bytes) {
+            Err(_) if context.length(0) == 0 => (),
+            found => return Err(format!("{what}: {found:?}, {}", context.length(0)).into()),
+        }
+    }
+    Ok(first.restore(&mut subject.backend, 0, &saved)?)
 }
 
 /// In a context that could hold far more.

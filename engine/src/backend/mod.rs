@@ -48,6 +48,9 @@ pub struct Pass<'p, B: Backend> {
 
 /// A machine that runs models.
 pub trait Backend: Sized {
+    /// How this kind of machine lays out keys and values, for saved sessions: `save` of one is
+    /// `restore` of another with the same.
+    const LAYOUT: &'static str;
     /// A tensor as this backend keeps it.
     type Weight;
     /// Rows of f32, all of one width.

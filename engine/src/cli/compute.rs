@@ -1,6 +1,7 @@
 //! What every command that computes has in common: model, profile, device, threads. Commands
 //! are written once for all devices: they are a [`Work`], and the device is chosen here.
 
+use super::progress::Progress;
 use super::{LoadArgs, Output, ReadArgs, TokenizerArgs, load};
 use crate::backend::Backend;
 use crate::backend::cpu::Cpu;
@@ -149,7 +150,10 @@ impl PlaceArgs {
         description: Description,
     ) -> Result<Ready<B>> {
         let cost = Cost::of(&file, &description);
-        let model = Model::load(&mut backend, &file, description, |_| ())?;
+        let mut bar = Progress::steps(description.architecture.layers.len());
+        bar.say(format!("loading onto {}", backend.name()));
+        let model = Model::load(&mut backend, &file, description, |_| bar.add(1))?;
+        drop(bar);
         let (path, name) = (path.to_owned(), path.to_string_lossy().into_owned());
         Ok(Ready { backend, model, file, name, cost, path, profile: self.profile })
     }

@@ -3,7 +3,7 @@
 use super::compute::{ComputeArgs, Ready, Tokens, Work, write_file};
 use super::{Output, arrays, human};
 use crate::backend::{Backend, NoTaps};
-use crate::batch::Role;
+use crate::batch::{ROWS, Role};
 use crate::error::{Result, shown};
 use crate::forward::{Context, Logits as Wanted, Runner};
 use crate::kv::{CachePlan, Precision};
@@ -34,9 +34,6 @@ pub(super) struct Logits {
     #[arg(long, value_name = "FILE.npy")]
     out: PathBuf,
 }
-
-/// Rows that are computed together: enough to read every weight for many rows at once.
-pub(super) const ROWS: usize = 512;
 
 impl Logits {
     pub(super) fn run(&self, output: &mut Output) -> Result<()> {

@@ -1,9 +1,10 @@
 //! What `inspect` says of running a model: whether it can be, and how much memory that takes.
 
 use super::human;
+use crate::batch::ROWS;
 use crate::error::Result;
 use crate::loader::{Container, Gguf};
-use crate::memory::{self, CacheBytes, ROWS};
+use crate::memory::{self, CacheBytes};
 use crate::model;
 use crate::profile::Profile;
 

@@ -2,6 +2,7 @@
 //! prints nothing.
 
 use crate::backend::{Backend, NoTaps};
+use crate::batch::ROWS;
 use crate::batch::{Batch, Role};
 use crate::cost::Cost;
 use crate::error::{Error, Result};
@@ -9,7 +10,6 @@ use crate::forward::{Context, Logits, Runner};
 use crate::kv::{CachePlan, Precision};
 use crate::model::Model;
 use crate::sampler;
-use crate::session::ROWS;
 use std::time::Instant;
 
 /// What is timed.

@@ -1,7 +1,7 @@
 //! Records a model that is no fixture, outside `golden/`: `golden regen --model F --prompt P --out
 //! DIR`. Knows what of a recording makes sense for a file of any size.
 
-use super::inputs::Questions;
+use super::inputs::{self, Questions};
 use super::perplexity::CHUNK;
 use super::prompt::Prompt;
 use super::record::{self, Asked};
@@ -22,7 +22,7 @@ pub(crate) struct Elsewhere {
     /// Where to write; the folder is made
     #[arg(long, requires = "model")]
     out: Option<PathBuf>,
-    /// A text to measure perplexity on
+    /// A text to measure perplexity on, kept beside the answers [default: inputs/corpus.txt]
     #[arg(long, requires = "model")]
     corpus: Option<PathBuf>,
 }
@@ -46,10 +46,11 @@ impl Elsewhere {
             Some(path) => fs::read_to_string(path).map_err(|error| format!("{path}: {error}"))?,
             None => prompt.into(),
         };
-        let corpus = self.corpus.as_ref().map(fs::read_to_string).transpose()?;
-        if corpus.as_ref().is_some_and(|corpus| corpus.len() < 2 * CHUNK) {
+        let own = self.corpus.as_ref().map(fs::read_to_string).transpose()?;
+        if own.as_ref().is_some_and(|own| own.len() < 2 * CHUNK) {
             return Err(format!("a corpus needs two chunks of {CHUNK} tokens").into());
         }
+        let corpus = Some(own.clone().map_or_else(inputs::corpus, Ok)?);
         let questions = Questions::read()?;
         let recording = record::model(model, questions.continued_tokens, |twin| {
             let ids = twin.tokenize(&text, true, true)?;
@@ -60,6 +61,9 @@ impl Elsewhere {
             Ok(Asked { prompts: vec![prompt], continued: vec![text.clone()], corpus })
         })?;
         fs::create_dir_all(out)?;
+        if let Some(own) = own {
+            fs::write(out.join("corpus.txt"), own)?;
+        }
         for (name, bytes) in &recording.files {
             fs::write(out.join(name), bytes)?;
             println!("{}: {} bytes", out.join(name).display(), bytes.len());

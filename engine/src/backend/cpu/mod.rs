@@ -122,6 +122,7 @@ impl Backend for Cpu {
     type Step = Step;
     type Cache = Cache;
     type Routing = Routing;
+    const LAYOUT: &'static str = "cpu";
 
     fn name(&self) -> String {
         "cpu".into()

@@ -128,6 +128,7 @@ impl Backend for Cuda {
     type Step = Step;
     type Cache = Cache;
     type Routing = Routing;
+    const LAYOUT: &'static str = "cuda";
 
     fn name(&self) -> String {
         format!("cuda:{}", self.context.device().ordinal)

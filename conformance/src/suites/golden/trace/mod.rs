@@ -15,7 +15,9 @@ use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::path::{Path, PathBuf};
-pub(in crate::suites) use texts::{continuations, continuations_in, perplexity};
+pub(in crate::suites) use texts::{
+    Perplexity, continuations, continuations_in, perplexity, perplexity_in,
+};
 
 /// A tensor that the oracle computed; the slowest dimension comes first.
 pub(in crate::suites) struct Tap {

@@ -42,7 +42,12 @@ pub(in crate::suites) fn continuations_in(answers: &Path) -> Result<Vec<Continua
 
 /// A model's perplexity on the authored corpus.
 pub(in crate::suites) fn perplexity(model: &str) -> Result<Perplexity, Failure> {
-    parse_perplexity(&read(&answers(model), "perplexity")?)
+    perplexity_in(&answers(model))
+}
+
+/// The same, recorded anywhere.
+pub(in crate::suites) fn perplexity_in(answers: &Path) -> Result<Perplexity, Failure> {
+    parse_perplexity(&read(answers, "perplexity")?)
 }
 
 fn answers(model: &str) -> PathBuf {
