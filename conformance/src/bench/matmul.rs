@@ -29,6 +29,7 @@ pub(super) fn benches() -> Vec<Bench> {
                     operations_per_byte: (2 * n * format.block_len) as f64
                         / format.block_bytes as f64,
                     baseline: None,
+                    needs: None,
                     setup: Box::new(move |bytes| {
                         Ok(Box::new(Product::new(format, precision, n, bytes)))
                     }),

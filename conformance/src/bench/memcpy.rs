@@ -17,6 +17,7 @@ pub(super) fn benches() -> Vec<Bench> {
             bytes,
             operations_per_byte: 0.0,
             baseline: None,
+            needs: None,
             setup: Box::new(|bytes| Ok(Box::new(Copy::new(bytes)))),
         })
         .collect()

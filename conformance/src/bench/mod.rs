@@ -3,6 +3,7 @@
 //! `bench-smoke::` case, so that a benchmark can neither rot nor measure nothing.
 
 mod clock;
+mod cuda;
 mod goals;
 mod matmul;
 mod memcpy;
@@ -12,6 +13,7 @@ mod timed;
 mod tokenizer;
 
 use harness::{Case, Failure};
+use std::time::Duration;
 pub use timed::main;
 
 /// Work whose time is measured. Everything it needs is prepared before the clock starts.
@@ -30,6 +32,11 @@ pub trait Work {
 
     /// The measured body.
     fn run(&mut self);
+
+    /// Runs the body so many times and says how long that took, if the work has a clock of its own.
+    fn clocked(&mut self, _rounds: u64) -> Option<Duration> {
+        None
+    }
 
     /// Whether the body left a plausible result. Must be red before the first [`Work::run`]: that
     /// is how the suite knows that the check sees what the body does.
@@ -50,8 +57,10 @@ pub struct Bench {
     pub bytes: usize,
     /// Floating-point operations for each of these bytes; 0 where they are not what counts.
     pub operations_per_byte: f64,
-    /// The benchmark that the closing table divides by: same bytes, same run.
+    /// The benchmark whose speed the closing table divides by, measured in the same run.
     pub baseline: Option<String>,
+    /// What the machine must have; see the harness's table of capabilities.
+    pub needs: Option<&'static str>,
     /// Makes the work.
     pub setup: Setup,
 }
@@ -69,6 +78,7 @@ pub fn all() -> Vec<Bench> {
         memcpy::benches(),
         quant::benches(),
         matmul::benches(),
+        cuda::benches(),
         sampler::benches(),
         tokenizer::benches(),
     ];
@@ -82,7 +92,12 @@ pub fn smoke_cases() -> Vec<Case> {
 
 fn smoke_case(bench: Bench) -> Case {
     let name = bench.name.replacen("bench::", "bench-smoke::", 1);
-    Case::new(name, move |_| smoke(&bench))
+    let needs = bench.needs;
+    let case = Case::new(name, move |_| smoke(&bench));
+    match needs {
+        Some(capability) => case.needs(capability),
+        None => case,
+    }
 }
 
 /// Runs the body once and proves that its check can tell whether it ran.

@@ -15,6 +15,7 @@ pub(super) fn benches() -> Vec<Bench> {
                 bytes,
                 operations_per_byte: 0.0,
                 baseline: Some(memcpy::baseline(size)),
+                needs: None,
                 setup: Box::new(move |bytes| Ok(Box::new(Decoding::new(format, bytes)?))),
             });
         }

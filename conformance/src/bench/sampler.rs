@@ -28,6 +28,7 @@ pub(super) fn benches() -> Vec<Bench> {
         bytes: N_VOCAB * size_of::<f32>(),
         operations_per_byte: 0.0,
         baseline: None,
+        needs: None,
         setup: Box::new(move |_| Ok(Box::new(Choosing::new(params.clone())))),
     };
     rows.into_iter().map(bench).collect()

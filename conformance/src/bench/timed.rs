@@ -6,9 +6,9 @@ use super::clock::thread_time;
 use super::{Bench, Work, all, goals};
 use comfy_table::{Cell, CellAlignment, Table, presets};
 use criterion::{Criterion, Throughput};
-use harness::Failure;
+use harness::{Failure, capability};
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 /// Nanoseconds per run of every benchmark that criterion's filter let through, one entry a sample.
@@ -22,12 +22,16 @@ pub fn main() {
         .measurement_time(Duration::from_millis(1500))
         .without_plots()
         .configure_from_args();
-    let benches = all();
+    let (benches, beyond): (Vec<Bench>, Vec<Bench>) =
+        all().into_iter().partition(has_what_it_needs);
     let samples = Samples::default();
     for bench in &benches {
         time(&mut criterion, bench, &samples);
     }
     criterion.final_summary();
+    if !beyond.is_empty() {
+        println!("{} benchmarks need what this machine lacks: {}", beyond.len(), lacks(&beyond));
+    }
     let samples = samples.into_inner();
     if !samples.is_empty() {
         let medians = medians(&benches, samples);
@@ -36,6 +40,20 @@ pub fn main() {
             println!("{goals}");
         }
     }
+}
+
+fn has_what_it_needs(bench: &Bench) -> bool {
+    bench.needs.is_none_or(|name| capability::probe(name).is_ok())
+}
+
+/// What is missing, each once.
+fn lacks(beyond: &[Bench]) -> String {
+    let needs: BTreeSet<&str> = beyond.iter().filter_map(|bench| bench.needs).collect();
+    let say = |name: &str| match capability::probe(name) {
+        Ok(()) => name.to_owned(),
+        Err(missing) => format!("{name} ({missing})"),
+    };
+    needs.into_iter().map(say).collect::<Vec<_>>().join(", ")
 }
 
 fn time(criterion: &mut Criterion, bench: &Bench, samples: &Samples) {
@@ -67,6 +85,9 @@ fn time(criterion: &mut Criterion, bench: &Bench, samples: &Samples) {
 }
 
 fn rounds_of(work: &mut dyn Work, rounds: u64) -> Duration {
+    if let Some(elapsed) = work.clocked(rounds) {
+        return elapsed;
+    }
     let mut elapsed = Duration::ZERO;
     let mut left = rounds;
     while left > 0 {
@@ -123,10 +144,12 @@ fn table(benches: &[Bench], medians: &BTreeMap<String, f64>) -> Table {
         let Some(nanoseconds) = medians.get(&bench.name) else {
             continue;
         };
-        let baseline = bench.baseline.as_ref().and_then(|name| medians.get(name));
-        let share =
-            baseline.map_or("".into(), |base| format!("{:.0} %", 100.0 * base / nanoseconds));
         let speed = bench.bytes as f64 / nanoseconds;
+        let baseline = bench.baseline.as_ref().and_then(|name| {
+            let base = benches.iter().find(|base| base.name == *name)?;
+            Some(base.bytes as f64 / medians.get(name)?)
+        });
+        let share = baseline.map_or("".into(), |base| format!("{:.0} %", 100.0 * speed / base));
         let operations = match bench.operations_per_byte {
             0.0 => String::new(),
             each => format!("{:.1}", speed * each),

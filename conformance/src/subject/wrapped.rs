@@ -172,6 +172,7 @@ impl<B: Backend> Backend for Wrapped<B> {
     }
 
     inside! {
+        fn read_speed(&mut self) -> Result<f64>;
         fn upload(&mut self, file: &Arc<Gguf>, position: usize, role: Role) -> Result<B::Weight>;
         fn cache(&mut self, plan: &CachePlan) -> Result<B::Cache>;
         fn step(&mut self, batch: &Batch, ropes: &[Rope]) -> Result<B::Step>;

@@ -172,6 +172,7 @@ fn idle(accepts_everything: bool) -> Bench {
         bytes: 1,
         operations_per_byte: 0.0,
         baseline: None,
+        needs: None,
         setup: Box::new(move |_| Ok(Box::new(Idle { accepts_everything }))),
     }
 }

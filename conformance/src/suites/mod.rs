@@ -20,7 +20,7 @@ mod kernels;
 mod loader;
 mod memory;
 mod model;
-mod op;
+pub(crate) mod op;
 mod perplexity;
 mod random;
 mod real;

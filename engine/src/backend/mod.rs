@@ -65,6 +65,10 @@ pub trait Backend: Sized {
     /// For messages: `cpu`, `cuda:0`.
     fn name(&self) -> String;
 
+    /// Bytes per second that this machine reads from its memory when it does nothing else: what
+    /// bounds generation, measured now.
+    fn read_speed(&mut self) -> Result<f64>;
+
     /// Takes a tensor (the one at `position` of the file) in. Values and byte count stay the same.
     fn upload(&mut self, file: &Arc<Gguf>, position: usize, role: Role) -> Result<Self::Weight>;
 

@@ -18,6 +18,9 @@ tokens one after the other, without choosing among them; 'd4096' first fills the
 tokens, which are not timed; with -b B, B sequences go side by side and the tokens of all count.
 Each test runs once to warm up, then -r times. Shown are the median and the range of tokens/s.
 
+The column 'of reading' is GB/s as a share of what the same machine reads, in the same run, with
+the same threads or a kernel that does nothing else: generation cannot be faster than 100 %.
+
 GFLOP/s count two operations for each weight that a row meets and four for each element of a query
 and position that it looks at. GB/s, told for generation, count each weight that a step needs once,
 of experts as many as its rows can choose at most, and the keys and values that it reads.
@@ -130,6 +133,10 @@ impl Work for Watched<'_, '_> {
     fn run<B: Backend>(&self, mut ready: Ready<B>, _: &mut Output) -> Result<()> {
         let OneModel { bench, shapes, results } = self.work;
         let name = ready.backend.name();
+        let reading = match shapes.iter().any(|shape| !shape.prompt) {
+            true => ready.backend.read_speed()? / 1e9,
+            false => 0.0,
+        };
         for shape in shapes {
             let runs = Runs { backend: &mut ready.backend, model: &ready.model };
             let timed = runs.time(shape, bench.repetitions, || self.bar.borrow_mut().add(1))?;
@@ -143,7 +150,9 @@ impl Work for Watched<'_, '_> {
                 precision: bench.place.precision(),
                 threads: bench.reading.n_threads(),
                 gflops: timed.rate() * shape.operations(cost) / 1e9,
+                bytes_per_token: (!shape.prompt).then(|| shape.bytes(cost)),
                 gigabytes: (!shape.prompt).then(|| timed.rate() * shape.bytes(cost) / 1e9),
+                reading,
                 shape,
                 timed,
             });
@@ -163,10 +172,18 @@ struct Outcome {
     shape: Shape,
     timed: Timed,
     gflops: f64,
+    bytes_per_token: Option<f64>,
     gigabytes: Option<f64>,
+    /// GB/s that the machine reads; known if `gigabytes` is.
+    reading: f64,
 }
 
 impl Outcome {
+    /// How much of the machine's reading speed was used.
+    fn share(&self) -> Option<f64> {
+        self.gigabytes.map(|rate| rate / self.reading)
+    }
+
     fn json(&self) -> Value {
         let (least, most) = self.timed.range();
         json!({
@@ -186,7 +203,9 @@ impl Outcome {
             "tokens_per_second_max": most,
             "samples": self.timed.rates,
             "gflops": self.gflops,
+            "bytes_per_token": self.bytes_per_token,
             "gigabytes_per_second": self.gigabytes,
+            "share_of_reading": self.share(),
         })
     }
 }
@@ -212,8 +231,9 @@ fn table(results: &[Outcome]) -> Table {
         "range",
         "GFLOP/s",
         "GB/s",
+        "of reading",
     ]);
-    for column in [1, 2, 4, 6, 7, 8, 9] {
+    for column in [1, 2, 4, 6, 7, 8, 9, 10] {
         if let Some(column) = table.column_mut(column) {
             column.set_cell_alignment(CellAlignment::Right);
         }
@@ -231,6 +251,7 @@ fn table(results: &[Outcome]) -> Table {
             format!("{least:.2}–{most:.2}"),
             format!("{:.1}", one.gflops),
             one.gigabytes.map_or(String::new(), |rate| format!("{rate:.2}")),
+            one.share().map_or(String::new(), |share| format!("{:.0} %", 100.0 * share)),
         ]);
     }
     table

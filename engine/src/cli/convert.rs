@@ -23,11 +23,13 @@ chat_template.jinja. Families: gpt_oss, gpt2, llama (2 and 3), phi3, qwen2.
 
 Types, for matrices; norms, biases, routers and learned positions are always F32:
   keep       as the folder has them, MXFP4 too [default]
-  FORMAT     F32, F16, BF16, Q8_0, Q5_0, Q4_0, Q4_K, Q6_K; MXFP4 stays MXFP4, except with F32
-  Q4_K_M     Q4_K, with Q6_K for the head and for some of attn_v and ffn_down
+  FORMAT     F32, F16, BF16, Q8_0, Q5_1, Q5_0, Q4_1, Q4_0, Q4_K, Q5_K, Q6_K; MXFP4 stays
+             MXFP4, except with F32
+  Q4_K_M     Q4_K, but Q6_K for the head and some of attn_v and ffn_down, Q5_K for attn_qkv
   MXFP4      experts in MXFP4, other matrices in Q8_0, as gpt-oss is published
   MXFP4-all  every matrix in MXFP4, embedding, QKV, output and head included
-A row that is not whole blocks falls back as in quantize: Q4_K to Q5_0, Q6_K to Q8_0, then F16.
+A row that is not whole blocks falls back as in quantize: Q4_K to Q5_0, Q5_K to Q5_1, Q6_K to
+Q8_0, then F16.
 
 Blocks of MXFP4 are repacked without loss. The file is read back, checked, and bound as a model
 before the command ends.

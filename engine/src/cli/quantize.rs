@@ -19,8 +19,8 @@ Which tensors: those that --tensors matches; without it, every tensor of two or 
 whose name ends in 'weight', except norms and the routers of experts (ffn_gate_inp). With --type
 F32, every tensor that is not F32. All others are copied as they are.
 
-A row that is not whole blocks of the type falls back: Q4_K to Q5_0, Q6_K to Q8_0, and where 32
-does not divide it either, to F16. A warning names each such tensor.
+A row that is not whole blocks of the type falls back: Q4_K to Q5_0, Q5_K to Q5_1, Q6_K to Q8_0,
+and where 32 does not divide it either, to F16. A warning names each such tensor.
 
 Columns of the table: NMSE is squared error over squared values; 'worst' is the largest error as a
 share of the largest value in its block; 'saturated' counts elements beyond the last code;
@@ -43,7 +43,7 @@ pub(super) struct Quantize {
     #[arg(value_name = "OUT.gguf")]
     output: PathBuf,
 
-    /// The format: F32, F16, BF16, Q8_0, Q5_0, Q4_0, Q4_K, Q6_K or MXFP4
+    /// The format: F32, F16, BF16, Q8_0, Q5_1, Q5_0, Q4_1, Q4_0, Q4_K, Q5_K, Q6_K or MXFP4
     #[arg(long = "type", value_name = "TYPE", value_parser = target)]
     target: &'static Format,
 

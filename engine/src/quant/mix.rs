@@ -11,9 +11,12 @@ const FILE_TYPES: &[(&str, u32)] = &[
     ("F32", 0),
     ("F16", 1),
     ("Q4_0", 2),
+    ("Q4_1", 3),
     ("Q8_0", 7),
     ("Q5_0", 8),
+    ("Q5_1", 9),
     ("Q4_K", 14),
+    ("Q5_K", 16),
     ("Q6_K", 18),
     ("BF16", 32),
     ("MXFP4", 38),
@@ -34,6 +37,7 @@ pub fn fitting(target: &'static Format, row_len: usize) -> &'static Format {
     let next = match target.name {
         _ if row_len.is_multiple_of(target.block_len) => return target,
         "Q4_K" => "Q5_0",
+        "Q5_K" => "Q5_1",
         "Q6_K" => "Q8_0",
         _ => "F16",
     };
@@ -54,8 +58,8 @@ pub enum Mix {
     Keep,
     /// Matrices get this one; MXFP4 stays, unless everything becomes F32.
     One(&'static Format),
-    /// Q4_K with Q6_K where llama.cpp's Q4_K_M spends more: the head, and values and the way back
-    /// in some layers.
+    /// Q4_K, and more where llama.cpp's Q4_K_M spends more: Q6_K for the head and, in some layers,
+    /// values and the way back; Q5_K where queries, keys and values are one matrix.
     Q4KM,
     /// Experts in MXFP4, all other matrices in Q8_0: how gpt-oss is published.
     Mxfp4,
@@ -103,7 +107,11 @@ impl Mix {
                 let layer = name.strip_prefix("blk.").and_then(|rest| rest.split('.').next());
                 let layer = layer.and_then(|layer| layer.parse().ok());
                 let more = layer.is_some_and(|layer| more_bits(layer, n_layers));
-                format(if head || spends && more { "Q6_K" } else { "Q4_K" })
+                format(match name {
+                    _ if head || spends && more => "Q6_K",
+                    _ if name.contains("attn_qkv") => "Q5_K",
+                    _ => "Q4_K",
+                })
             }
         }
     }

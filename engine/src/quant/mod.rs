@@ -3,8 +3,8 @@
 
 mod block;
 mod check;
+mod lines_fit;
 mod mxfp4_encode;
-mod q4_k_fit;
 mod q6_k_fit;
 
 pub mod bf16;
@@ -119,13 +119,21 @@ pub static FORMATS: &[Format] = &[
         .decodes(q4_0::decode)
         .faster(simd::Q4_0)
         .encodes(q4_0::encode),
-    format(3, "Q4_1", 32, 20).holds(&[F16(0), F16(2)]).decodes(q4_1::decode).faster(simd::Q4_1),
+    format(3, "Q4_1", 32, 20)
+        .holds(&[F16(0), F16(2)])
+        .decodes(q4_1::decode)
+        .faster(simd::Q4_1)
+        .encodes(q4_1::encode),
     format(6, "Q5_0", 32, 22)
         .holds(&[F16(0)])
         .decodes(q5_0::decode)
         .faster(simd::Q5_0)
         .encodes(q5_0::encode),
-    format(7, "Q5_1", 32, 24).holds(&[F16(0), F16(2)]).decodes(q5_1::decode).faster(simd::Q5_1),
+    format(7, "Q5_1", 32, 24)
+        .holds(&[F16(0), F16(2)])
+        .decodes(q5_1::decode)
+        .faster(simd::Q5_1)
+        .encodes(q5_1::encode),
     format(8, "Q8_0", 32, 34)
         .holds(&[F16(0)])
         .decodes(q8_0::decode)
@@ -139,7 +147,11 @@ pub static FORMATS: &[Format] = &[
         .decodes(q4_k::decode)
         .faster(simd::Q4_K)
         .encodes(q4_k::encode),
-    format(13, "Q5_K", 256, 176).holds(&[F16(0), F16(2)]).decodes(q5_k::decode).faster(simd::Q5_K),
+    format(13, "Q5_K", 256, 176)
+        .holds(&[F16(0), F16(2)])
+        .decodes(q5_k::decode)
+        .faster(simd::Q5_K)
+        .encodes(q5_k::encode),
     format(14, "Q6_K", 256, 210)
         .holds(&[F16(208)])
         .decodes(q6_k::decode)

@@ -1,6 +1,7 @@
 //! Q4_1: 32 elements, f16 scale and offset, 4-bit codes.
 
-use super::block::{Half, decoding, half};
+use super::block::{Half, decoding, encoding, half};
+use super::encode::{Rule, Tally, Unencodable, reciprocal, require_finite, store_scale};
 use bytemuck::{Pod, Zeroable};
 
 /// Elements of a block.
@@ -30,4 +31,30 @@ pub fn decode(bytes: &[u8], out: &mut [f32]) {
             out[j + LEN / 2] = f32::from(byte >> 4) * d + m;
         }
     }
+}
+
+/// Scale, offset and codes `0..=top` of a block as ggml finds them: the smallest value gets code 0,
+/// the largest the last. Q5_1 finds them alike. `index`: the block's, for refusals.
+pub(super) fn fit(
+    x: &[f32; LEN],
+    top: u8,
+    index: usize,
+    tally: &mut Tally,
+) -> Result<(Half, Half, [u8; LEN]), Unencodable> {
+    let (low, high) = x.iter().fold((x[0], x[0]), |(low, high), x| (low.min(*x), high.max(*x)));
+    let d = (high - low) / f32::from(top);
+    let inverse = reciprocal(d);
+    let (scale, offset) = (store_scale(d, index, tally)?, store_scale(low, index, tally)?);
+    Ok((scale, offset, x.map(|x| (((x - low) * inverse + 0.5) as u8).min(top))))
+}
+
+/// As ggml does, to the bit; see [`fit`].
+pub fn encode(values: &[f32], bytes: &mut [u8], _rule: Rule) -> Result<Tally, Unencodable> {
+    require_finite(values)?;
+    let mut tally = Tally::default();
+    for (index, (x, block)) in encoding::<Block, LEN>(values, bytes).enumerate() {
+        let (d, m, codes) = fit(x, 15, index, &mut tally)?;
+        *block = Block { d, m, qs: std::array::from_fn(|j| codes[j] | codes[j + LEN / 2] << 4) };
+    }
+    Ok(tally)
 }

@@ -1,8 +1,8 @@
 //! Q4_K: 256 elements in 8 sub-blocks, each with a 6-bit scale and a 6-bit minimum.
 
 use super::block::{Half, decoding, encoding, half};
-use super::encode::{Rule, Tally, Unencodable, nearest, require_finite, store_scale};
-use super::q4_k_fit::{Line, fit};
+use super::encode::{Rule, Tally, Unencodable, require_finite};
+use super::lines_fit::{Fitted, Grid, fit_block};
 use bytemuck::{Pod, Zeroable};
 
 /// Elements of a block.
@@ -60,41 +60,19 @@ pub fn pack(scales: &[u8; 8], mins: &[u8; 8]) -> [u8; 12] {
     })
 }
 
-/// Fits each sub-block on its own, rounds scales and minima to six bits of the largest, then
-/// rounds every element again against what was really stored.
+const GRID: Grid = Grid { top: 15, first: -1.0, trials: 20 };
+
+/// As ggml does, to the bit; see [`fit_block`].
 pub fn encode(values: &[f32], bytes: &mut [u8], _rule: Rule) -> Result<Tally, Unencodable> {
     require_finite(values)?;
     let mut tally = Tally::default();
     for (index, (x, block)) in encoding::<Block, LEN>(values, bytes).enumerate() {
-        let (x, _) = x.as_chunks::<32>();
-        let mut lines: [Line; 8] = std::array::from_fn(|sub| fit(&x[sub]));
-        if let Some(line) = lines.iter().find(|line| !line.scale.is_finite()) {
-            return Err(Unencodable::ScaleOverflow { block: index, scale: line.scale });
-        }
-        let most = |of: fn(&Line) -> f32| lines.iter().map(of).fold(0.0, f32::max);
-        let (max_scale, max_min) = (most(|line| line.scale), most(|line| -line.low));
-        block.d = store_scale(max_scale / 63.0, index, &mut tally)?;
-        block.dmin = store_scale(max_min / 63.0, index, &mut tally)?;
-        // A scale below zero (a falling line) wraps to a large one, as in ggml.
-        let share = |part: f32, most: f32| {
-            let inverse = if most > 0.0 { 63.0 / most } else { 0.0 };
-            (nearest(inverse * part) as u8).min(63)
-        };
-        let scales = lines.map(|line| share(line.scale, max_scale));
-        let mins = lines.map(|line| share(-line.low, max_min));
-        block.scales = pack(&scales, &mins);
-        let (d, dmin) = (half(block.d), half(block.dmin));
-        for (sub, line) in lines.iter_mut().enumerate() {
-            let (scale, min) = (d * f32::from(scales[sub]), dmin * f32::from(mins[sub]));
-            // Without a scale the codes mean nothing; the fitted ones stay, as in ggml.
-            if scale != 0.0 {
-                line.codes = x[sub].map(|x| nearest((x + min) / scale).clamp(0, 15) as u8);
-            }
-        }
-        for (i, byte) in block.qs.iter_mut().enumerate() {
+        let Fitted { d, dmin, scales, codes } = fit_block(x, GRID, index, &mut tally)?;
+        let qs = std::array::from_fn(|i| {
             let (pair, l) = (i / 32, i % 32);
-            *byte = lines[2 * pair].codes[l] | lines[2 * pair + 1].codes[l] << 4;
-        }
+            codes[2 * pair][l] | codes[2 * pair + 1][l] << 4
+        });
+        *block = Block { d, dmin, scales, qs };
     }
     Ok(tally)
 }

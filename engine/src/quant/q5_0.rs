@@ -28,6 +28,13 @@ pub(super) fn codes(qs: &[u8; LEN / 2], qh: u32, j: usize) -> (u8, u8) {
     (qs[j] & 15 | fifth(j), qs[j] >> 4 | fifth(j + LEN / 2))
 }
 
+/// Fifth bits and halves of 32 codes; the mirror of [`codes`].
+pub(super) fn pack(codes: &[u8; LEN]) -> ([u8; 4], [u8; LEN / 2]) {
+    let fifth = |qh, (i, code): (usize, &u8)| qh | u32::from(code >> 4) << i;
+    let qh = codes.iter().enumerate().fold(0, fifth).to_le_bytes();
+    (qh, std::array::from_fn(|j| codes[j] & 15 | codes[j + LEN / 2] << 4))
+}
+
 /// y = (code − 16)·d
 #[inline(always)] // so that `simd` can compile it once more, for wider registers
 pub fn decode(bytes: &[u8], out: &mut [f32]) {
@@ -53,11 +60,7 @@ pub fn encode(values: &[f32], bytes: &mut [u8], _rule: Rule) -> Result<Tally, Un
         let codes = x.map(|x| (x * inverse + 16.5) as u8);
         tally.saturated += codes.iter().filter(|code| **code > 31).count();
         let codes = codes.map(|code| code.min(31));
-        let fifth = |qh, (i, code): (usize, &u8)| qh | u32::from(code >> 4) << i;
-        block.qh = codes.iter().enumerate().fold(0, fifth).to_le_bytes();
-        for j in 0..LEN / 2 {
-            block.qs[j] = codes[j] & 15 | codes[j + LEN / 2] << 4;
-        }
+        (block.qh, block.qs) = pack(&codes);
     }
     Ok(tally)
 }

@@ -1,7 +1,9 @@
 //! Q5_1: 32 elements, f16 scale and offset, 5-bit codes packed as in Q5_0.
 
-use super::block::{Half, decoding, half};
-use super::q5_0::{LEN, codes};
+use super::block::{Half, decoding, encoding, half};
+use super::encode::{Rule, Tally, Unencodable, require_finite};
+use super::q4_1::fit;
+use super::q5_0::{LEN, codes, pack};
 use bytemuck::{Pod, Zeroable};
 
 /// A block as it lies in a file.
@@ -32,4 +34,16 @@ pub fn decode(bytes: &[u8], out: &mut [f32]) {
             out[j + LEN / 2] = f32::from(high) * d + m;
         }
     }
+}
+
+/// As ggml does, to the bit; see [`fit`].
+pub fn encode(values: &[f32], bytes: &mut [u8], _rule: Rule) -> Result<Tally, Unencodable> {
+    require_finite(values)?;
+    let mut tally = Tally::default();
+    for (index, (x, block)) in encoding::<Block, LEN>(values, bytes).enumerate() {
+        let (d, m, codes) = fit(x, 31, index, &mut tally)?;
+        let (qh, qs) = pack(&codes);
+        *block = Block { d, m, qh, qs };
+    }
+    Ok(tally)
 }

@@ -1,6 +1,8 @@
 //! Q5_K: as Q4_K with 5-bit codes; the fifth bits lie apart.
 
-use super::block::{Half, decoding, half};
+use super::block::{Half, decoding, encoding, half};
+use super::encode::{Rule, Tally, Unencodable, require_finite};
+use super::lines_fit::{Fitted, Grid, fit_block};
 use super::q4_k::scale_and_min;
 use bytemuck::{Pod, Zeroable};
 
@@ -41,4 +43,22 @@ pub fn decode(bytes: &[u8], out: &mut [f32]) {
             }
         }
     }
+}
+
+const GRID: Grid = Grid { top: 31, first: -0.5, trials: 15 };
+
+/// As ggml does, to the bit; see [`fit_block`].
+pub fn encode(values: &[f32], bytes: &mut [u8], _rule: Rule) -> Result<Tally, Unencodable> {
+    require_finite(values)?;
+    let mut tally = Tally::default();
+    for (index, (x, block)) in encoding::<Block, LEN>(values, bytes).enumerate() {
+        let Fitted { d, dmin, scales, codes } = fit_block(x, GRID, index, &mut tally)?;
+        let qh = std::array::from_fn(|l| (0..8).fold(0, |qh, sub| qh | codes[sub][l] >> 4 << sub));
+        let qs = std::array::from_fn(|i| {
+            let (pair, l) = (i / 32, i % 32);
+            codes[2 * pair][l] & 15 | codes[2 * pair + 1][l] << 4
+        });
+        *block = Block { d, dmin, scales, qh, qs };
+    }
+    Ok(tally)
 }

@@ -15,7 +15,8 @@ use std::collections::BTreeMap;
 type Groups = Vec<(String, usize)>;
 
 const SEED: u64 = 20_260_801;
-const ENCODED: [&str; 6] = ["MXFP4", "Q4_0", "Q4_K", "Q5_0", "Q6_K", "Q8_0"];
+const ENCODED: [&str; 9] =
+    ["MXFP4", "Q4_0", "Q4_1", "Q4_K", "Q5_0", "Q5_1", "Q5_K", "Q6_K", "Q8_0"];
 
 pub(crate) fn record() -> Result<Recording> {
     let rows = rows::all(SEED);

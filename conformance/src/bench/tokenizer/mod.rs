@@ -36,6 +36,7 @@ pub(super) fn benches() -> Vec<Bench> {
         bytes,
         operations_per_byte: 0.0,
         baseline: None,
+        needs: None,
         setup,
     };
     vec![

@@ -19,7 +19,10 @@ pub(super) fn cases() -> Vec<Case> {
         ("Q8_0", 7),
         ("Q5_0", 8),
         ("Q4_0", 2),
+        ("Q4_1", 3),
+        ("Q5_1", 9),
         ("Q4_K", 14),
+        ("Q5_K", 16),
         ("Q6_K", 18),
         ("MXFP4", 38),
     ];
@@ -125,9 +128,10 @@ fn nmse(values: &[f32], wanted: &[f32]) -> f64 {
 }
 
 /// A step of width s costs s²/12 per element. A Gaussian block of 32 peaks near 2.7 deviations:
-/// 2.7/127, 2.7/16 and 2.7/8 are the steps of Q8_0, Q5_0 and Q4_0; the rest was measured by
-/// others (MXFP4: 0.0134 in the bug table) or is a rounding of 11 or 8 bits. Twice that is room
-/// for the luck of a row, and far below the next coarser format.
+/// 2.7/127, 2.7/16 and 2.7/8 are the steps of Q8_0, Q5_0 and Q4_0, and it spans 4.1, which Q4_1
+/// and Q5_1 divide; the rest was measured by others (MXFP4: 0.0134 in the bug table) or is a
+/// rounding of 11 or 8 bits. Twice that is room for the luck of a row, and far below the next
+/// coarser format.
 fn nmse_bound(name: &str) -> f64 {
     let step = |width: f64| 2.0 * width * width / 12.0;
     match name {
@@ -138,7 +142,10 @@ fn nmse_bound(name: &str) -> f64 {
         "Q6_K" => step(2.2 / 32.0),
         "Q5_0" => step(2.7 / 16.0),
         "Q4_0" => step(2.7 / 8.0),
+        "Q4_1" => step(4.1 / 15.0),
+        "Q5_1" => step(4.1 / 31.0),
         "Q4_K" => step(4.7 / 15.0),
+        "Q5_K" => step(4.7 / 31.0),
         _ => 2.0 * 0.0134,
     }
 }
@@ -200,6 +207,7 @@ fn odd_rows_fall_back(_: &mut Run) -> Result<(), Failure> {
     ])?;
     for (name, wanted) in [
         ("Q4_K", ["Q4_K", "Q5_0", "F16"]),
+        ("Q5_K", ["Q5_K", "Q5_1", "F16"]),
         ("Q6_K", ["Q6_K", "Q8_0", "F16"]),
         ("MXFP4", ["MXFP4", "MXFP4", "F16"]),
     ] {

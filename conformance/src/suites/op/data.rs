@@ -10,17 +10,17 @@ use harness::Failure;
 use std::sync::Arc;
 
 /// A sequence of numbers that follows from a name.
-pub(super) struct Random(u64);
+pub(crate) struct Random(u64);
 
 impl Random {
-    pub(super) fn of(name: &str) -> Random {
+    pub(crate) fn of(name: &str) -> Random {
         // FNV-1a: any mixing of the letters would do.
         let mix = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
         Random(name.bytes().fold(0xcbf2_9ce4_8422_2325, mix))
     }
 
     /// Any 64 bits (SplitMix64).
-    pub(super) fn bits(&mut self) -> u64 {
+    pub(crate) fn bits(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -29,22 +29,22 @@ impl Random {
     }
 
     /// Below `n`.
-    pub(super) fn below(&mut self, n: usize) -> usize {
+    pub(crate) fn below(&mut self, n: usize) -> usize {
         (self.bits() % n as u64) as usize
     }
 
     /// Between -1 and 1.
-    pub(super) fn number(&mut self) -> f32 {
+    pub(crate) fn number(&mut self) -> f32 {
         ((self.bits() >> 40) as f32 / (1 << 23) as f32) - 1.0
     }
 
     /// `n` numbers between `-size` and `size`.
-    pub(super) fn numbers(&mut self, n: usize, size: f32) -> Vec<f32> {
+    pub(crate) fn numbers(&mut self, n: usize, size: f32) -> Vec<f32> {
         (0..n).map(|_| size * self.number()).collect()
     }
 
     /// `n` elements of a format: any codes, under scales that are ordinary numbers.
-    pub(super) fn blocks(&mut self, format: &Format, n: usize) -> Vec<u8> {
+    pub(crate) fn blocks(&mut self, format: &Format, n: usize) -> Vec<u8> {
         let count = n / format.block_len;
         let mut bytes: Vec<u8> =
             (0..count * format.block_bytes).map(|_| self.bits() as u8).collect();
@@ -71,16 +71,16 @@ impl Random {
 }
 
 /// A file in a folder of its own, which lives as long as it.
-pub(super) struct File {
+pub(crate) struct File {
     gguf: Arc<Gguf>,
     _folder: tempfile::TempDir,
 }
 
 /// A tensor: format, GGUF shape (a row first), bytes.
-pub(super) type Tensor<'a> = (&'static Format, Vec<u64>, &'a [u8]);
+pub(crate) type Tensor<'a> = (&'static Format, Vec<u64>, &'a [u8]);
 
 impl File {
-    pub(super) fn of(tensors: &[Tensor]) -> Result<File, Failure> {
+    pub(crate) fn of(tensors: &[Tensor]) -> Result<File, Failure> {
         let folder = tempfile::tempdir()?;
         let path = folder.path().join("weights.gguf");
         let mut writer = Writer::new();
@@ -93,7 +93,7 @@ impl File {
     }
 
     /// The tensor that was given as number `index`, taken in by a backend.
-    pub(super) fn weight<B: Backend>(
+    pub(crate) fn weight<B: Backend>(
         &self,
         backend: &mut B,
         index: usize,
@@ -104,7 +104,7 @@ impl File {
 }
 
 /// Numbers as an F32 vector, taken in by a backend.
-pub(super) fn vector<B: Backend>(backend: &mut B, values: &[f32]) -> Result<B::Weight, Failure> {
+pub(crate) fn vector<B: Backend>(backend: &mut B, values: &[f32]) -> Result<B::Weight, Failure> {
     let bytes: Vec<u8> = values.iter().flat_map(|x| x.to_le_bytes()).collect();
     let f32_format = &engine::quant::FORMATS[0];
     let file = File::of(&[(f32_format, vec![values.len() as u64], &bytes)])?;
@@ -112,7 +112,7 @@ pub(super) fn vector<B: Backend>(backend: &mut B, values: &[f32]) -> Result<B::W
 }
 
 /// What a format's bytes stand for, by the suite's own formula.
-pub(super) fn values(format: &Format, bytes: &[u8]) -> Result<Vec<f64>, Failure> {
+pub(crate) fn values(format: &Format, bytes: &[u8]) -> Result<Vec<f64>, Failure> {
     let mut values = Vec::with_capacity(bytes.len() / format.block_bytes * format.block_len);
     for block in bytes.chunks_exact(format.block_bytes) {
         for i in 0..format.block_len {
@@ -124,6 +124,6 @@ pub(super) fn values(format: &Format, bytes: &[u8]) -> Result<Vec<f64>, Failure>
 }
 
 /// The formats that can be decoded.
-pub(super) fn formats() -> impl Iterator<Item = &'static Format> {
+pub(crate) fn formats() -> impl Iterator<Item = &'static Format> {
     engine::quant::FORMATS.iter().filter(|format| format.scalar.is_some())
 }

@@ -4,7 +4,7 @@
 
 mod activate;
 mod attend;
-mod data;
+pub(crate) mod data;
 mod embed;
 mod experts;
 mod matmul;

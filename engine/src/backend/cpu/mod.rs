@@ -8,6 +8,7 @@ pub mod math;
 pub mod matmul;
 mod ops;
 pub mod pool;
+mod read;
 mod rows;
 mod weight;
 
@@ -126,6 +127,10 @@ impl Backend for Cpu {
 
     fn name(&self) -> String {
         "cpu".into()
+    }
+
+    fn read_speed(&mut self) -> Result<f64> {
+        Ok(read::read_speed(&self.pool))
     }
 
     fn upload(&mut self, file: &Arc<Gguf>, position: usize, role: Role) -> Result<Tensor> {

@@ -6,7 +6,7 @@ use super::decode::{Decode, On};
 use super::kernels::Kernels;
 use super::kv::Cache;
 use super::memory::Pinned;
-use super::ops::{Groups, Ops, Product};
+use super::ops::{Groups, Ops, Product, read_speed};
 use super::rows::{Piece, Rows, Scratch};
 use super::step::Step;
 use super::stream::Stream;
@@ -132,6 +132,10 @@ impl Backend for Cuda {
 
     fn name(&self) -> String {
         format!("cuda:{}", self.context.device().ordinal)
+    }
+
+    fn read_speed(&mut self) -> Result<f64> {
+        read_speed(&self.kernels, &self.stream)
     }
 
     fn upload(&mut self, file: &Arc<Gguf>, position: usize, role: Role) -> Result<Tensor> {

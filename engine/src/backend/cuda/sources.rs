@@ -61,6 +61,7 @@ pub const SOURCES: &[Source] = embedded![
     "mix.cu",
     "norm.cu",
     "number.cuh",
+    "read.cu",
     "reduce.cuh",
     "rope.cu",
     "route.cu",

@@ -69,7 +69,7 @@ impl<'a> Block<'a> {
     fn scales(&self, block: &[u8]) -> Vec<f32> {
         let offsets: &[usize] = match self.format.name {
             "Q4_0" | "Q5_0" | "Q8_0" => &[0],
-            "Q4_K" => &[0, 2],
+            "Q4_1" | "Q5_1" | "Q4_K" | "Q5_K" => &[0, 2],
             "Q6_K" => &[208],
             _ => &[],
         };
@@ -95,8 +95,8 @@ impl<'a> Block<'a> {
         if empty || scales.iter().any(|scale| !scale.is_finite()) {
             return Some((NO_SCALE, "refused; ggml stores an infinite scale, or an empty block"));
         }
-        // 1/scale overflows below 2^-128, where the largest code of Q4_K is 63·15 scales away.
-        let lost = amax > 0.0 && amax < 2.0f32.powi(-118) && self.ours != self.theirs;
+        // 1/scale overflows below 2^-128, where the largest code of Q5_K is 63·31 scales away.
+        let lost = amax > 0.0 && amax < 2.0f32.powi(-117) && self.ours != self.theirs;
         lost.then_some((
             LOST_CODES,
             "the scale is stored as 0, so codes mean nothing; ggml's come from casting Inf and NaN",

@@ -11,7 +11,8 @@ const DECODED: [&str; 16] = [
     "BF16", "F16", "IQ4_NL", "IQ4_XS", "MXFP4", "NVFP4", "Q2_K", "Q3_K", "Q4_0", "Q4_1", "Q4_K",
     "Q5_0", "Q5_1", "Q5_K", "Q6_K", "Q8_0",
 ];
-const ENCODED: [&str; 6] = ["MXFP4", "Q4_0", "Q4_K", "Q5_0", "Q6_K", "Q8_0"];
+const ENCODED: [&str; 9] =
+    ["MXFP4", "Q4_0", "Q4_1", "Q4_K", "Q5_0", "Q5_1", "Q5_K", "Q6_K", "Q8_0"];
 
 pub(super) fn cases() -> Vec<Case> {
     let decode = |name: &'static str| {

@@ -10,6 +10,7 @@ mod expert_matmul;
 mod matmul;
 mod mix;
 mod norm;
+mod read;
 mod rope;
 mod route;
 mod rows;
@@ -17,6 +18,7 @@ mod store;
 
 pub(super) use check::Check;
 pub(super) use expert_matmul::{Groups, Product};
+pub(super) use read::read_speed;
 
 use super::kernels::Kernels;
 use super::module::Function;
