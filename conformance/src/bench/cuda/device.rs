@@ -30,9 +30,12 @@ pub(super) struct Verb {
     tolerance: f64,
 }
 
+/// Queues a verb and gives its rows.
+type Queued = Box<dyn Fn(&mut Cuda) -> EngineResult<Rows>>;
+
 enum Queue {
-    /// Gives rows.
-    Rows(Box<dyn Fn(&mut Cuda) -> EngineResult<Rows>>),
+    /// One of ours.
+    Rows(Queued),
     /// The floor: has a clock of its own.
     Reading,
 }
@@ -140,8 +143,7 @@ impl Work for OnDevice {
             return Err(format!("{} numbers were given", given.len()).into());
         }
         let off = |(want, got): (&f64, &f32)| {
-            // Negated, so that NaN is off.
-            !((f64::from(*got) - want).abs() <= self.verb.tolerance)
+            got.is_nan() || (f64::from(*got) - want).abs() > self.verb.tolerance
         };
         match self.verb.wanted.iter().zip(given).position(off) {
             None => Ok(()),
