@@ -20,6 +20,8 @@ const CHECKED: usize = 8;
 pub(super) struct Device {
     pub(super) cuda: Cuda,
     flush: Buffer,
+    /// How much of the work is asked for: all, unless it only has to be seen to work.
+    share: f64,
 }
 
 /// What is timed, and what it must give.
@@ -49,10 +51,15 @@ pub(super) struct OnDevice {
 }
 
 impl Device {
-    pub(super) fn open() -> Result<Device, Failure> {
+    pub(super) fn open(share: f64) -> Result<Device, Failure> {
         let cuda = Cuda::on(&loaded_kernels()?, false)?;
         let flush = Buffer::new(cuda.context(), Owner::Scratch, "flush", FLUSH_BYTES)?;
-        Ok(Device { cuda, flush })
+        Ok(Device { cuda, flush, share })
+    }
+
+    /// So much of `whole` as is asked for; enough to be checked.
+    pub(super) fn part(&self, whole: usize) -> usize {
+        ((whole as f64 * self.share) as usize).max(2 * CHECKED)
     }
 
     pub(super) fn with(self, verb: Verb) -> OnDevice {
@@ -100,7 +107,7 @@ impl Verb {
 impl OnDevice {
     /// Does the verb so many times, each behind a flush, and gives the milliseconds it took.
     fn timed(&mut self, rounds: u64) -> EngineResult<f64> {
-        let Device { cuda, flush } = &mut self.device;
+        let Device { cuda, flush, .. } = &mut self.device;
         let Queue::Rows(queue) = &self.verb.queue else {
             let speed = cuda.read_speed()?;
             self.given = Ok(vec![speed as f32]);

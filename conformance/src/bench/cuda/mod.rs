@@ -92,8 +92,8 @@ fn bench(
         operations_per_byte,
         baseline,
         needs: Some("cuda"),
-        setup: Box::new(move |_| {
-            let mut device = Device::open()?;
+        setup: Box::new(move |asked| {
+            let mut device = Device::open(asked as f64 / bytes as f64)?;
             let verb = make(&mut device)?;
             Ok(Box::new(device.with(verb)) as Box<dyn Work>)
         }),
@@ -151,7 +151,7 @@ fn matrix(
 }
 
 fn product(device: &mut Device, format: &'static Format, rows: usize) -> Result<Verb, Failure> {
-    let (width, outputs) = WIDE;
+    let (width, outputs) = (WIDE.0, device.part(WIDE.1));
     let (weight, blocks) = matrix(device, format, &[width, outputs], Weights::Matrix)?;
     let x = Random::of("x").numbers(rows * width, 1.0);
     let input = device.cuda.write(width, &x)?;
@@ -162,7 +162,7 @@ fn product(device: &mut Device, format: &'static Format, rows: usize) -> Result<
 
 /// The same product of one row, with the matrix decoded to f32 before: both halves are timed.
 fn apart(device: &mut Device, format: &'static Format) -> Result<Verb, Failure> {
-    let (width, outputs) = WIDE;
+    let (width, outputs) = (WIDE.0, device.part(WIDE.1));
     let (weight, blocks) = matrix(device, format, &[width, outputs], Weights::Table)?;
     let mut values = vec![0f32; width * outputs];
     format.decode().ok_or("not decoded")?(&blocks, &mut values);
@@ -183,6 +183,7 @@ fn apart(device: &mut Device, format: &'static Format) -> Result<Verb, Failure> 
 
 fn chosen(device: &mut Device, format: &'static Format, rows: usize) -> Result<Verb, Failure> {
     let (width, outputs, experts, used) = GPT_OSS;
+    let outputs = device.part(outputs);
     let (weight, blocks) =
         matrix(device, format, &[width, outputs, experts], Weights::ExpertMatrix)?;
     let x = Random::of("x").numbers(rows * width, 1.0);
@@ -203,6 +204,7 @@ fn chosen(device: &mut Device, format: &'static Format, rows: usize) -> Result<V
 /// One row that looks at a long past in f16, with the heads of gpt-oss.
 fn attend(device: &mut Device, past: usize) -> Result<Verb, Failure> {
     const PART: usize = 1024;
+    let past = device.part(past).next_multiple_of(PART);
     let attention = Attention {
         heads: HEADS,
         kv_heads: KV_HEADS,
