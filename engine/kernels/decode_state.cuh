@@ -98,6 +98,7 @@ struct DecodeArgs {
     u64* partial;                                        // [chunk][HEADS][HEAD_DIM + 2]
     float* logits;                                       // null: only the best id is wanted
     u32* picked;                                         // where the best id goes
+    u32* told;                                           // null, or the same to the host
     u32* routes;                                         // null, or [layers][TOP_K] ids
     float* taps;                                         // null, or [layers][2][EMBD]
     float eps;

@@ -98,10 +98,10 @@ __device__ __forceinline__ void consume(const DecodeArgs& args, Place at) {
 extern "C" __global__ void __launch_bounds__(THREADS, 1)
     decode_token(const DecodeLayer* layers, const u8* embedding, const float* final_norm,
                  const u8* head, const Row* row, const float* cosines, const float* sines,
-                 Blackboard* board, u64* partial, float* logits, u32* picked, u32* routes,
-                 float* taps, float eps, u32 serial) {
-    const DecodeArgs args = {layers,  embedding, final_norm, head,   row,    cosines, sines, board,
-                             partial, logits,    picked,     routes, taps,   eps,     serial};
+                 Blackboard* board, u64* partial, float* logits, u32* picked, u32* told,
+                 u32* routes, float* taps, float eps, u32 serial) {
+    const DecodeArgs args = {layers, embedding, final_norm, head, row,    cosines, sines, board,
+                             partial, logits,   picked,     told, routes, taps,    eps,   serial};
     extern __shared__ __align__(128) u8 shared[];
     const u32 smem = smem_addr(shared);
     const int thread = threadIdx.x, warp = thread / 32, lane = thread % 32;

@@ -1,7 +1,7 @@
 //! Runs rows through a model, against the past of their sequences. Owns what is known of that past
 //! on the host: how long each slot's sequence is. Knows no text and no sampling.
 
-use crate::backend::{Backend, Pass, Taps};
+use crate::backend::{Backend, Follow, Pass, Taps};
 use crate::batch::{Batch, Role, Row};
 use crate::error::{Error, Result};
 use crate::kv::CachePlan;
@@ -194,16 +194,47 @@ impl<B: Backend> Context<B> {
 
     /// Computes a batch; gives the logits of the rows that want them.
     pub fn forward(&mut self, runner: &mut Runner<'_, B>, batch: &Batch) -> Result<Vec<f32>> {
+        let rows = self.queue(runner, batch)?;
+        match batch.rows.iter().any(|row| row.logits) {
+            true => runner.backend.read(&rows),
+            false => Ok(Vec::new()),
+        }
+    }
+
+    /// The same, but the logits stay where they are, and may not be there yet.
+    pub fn queue(&mut self, runner: &mut Runner<'_, B>, batch: &Batch) -> Result<B::Rows> {
         let Runner { backend, model, taps } = runner;
         self.check(model, batch)?;
         let step = backend.step(batch, &model.ropes)?;
         let mut pass = self.pass(model, &step, *taps);
         let rows = backend.pass(&mut pass)?;
         self.advance(batch);
-        match batch.rows.iter().any(|row| row.logits) {
-            true => backend.read(&rows),
-            false => Ok(Vec::new()),
+        Ok(rows)
+    }
+
+    /// Queues `count` generated rows of one sequence, each but the first with the token that the
+    /// one before it chose: the first is `known`, or what the last row that was queued so chose.
+    /// None, and nothing queued, if the backend needs its caller for that.
+    pub fn follow(
+        &mut self,
+        runner: &mut Runner<'_, B>,
+        (slot, count): (usize, usize),
+        known: Option<u32>,
+        how: Follow,
+    ) -> Result<Option<B::Ids>> {
+        let Runner { backend, model, taps } = runner;
+        let mut tokens = vec![0; count];
+        tokens.iter_mut().take(1).for_each(|first| *first = known.unwrap_or(0));
+        let mut batch = self.rows(slot, &tokens, Role::Generated);
+        batch.rows.iter_mut().for_each(|row| row.logits = true);
+        self.check(model, &batch)?;
+        let step = backend.step(&batch, &model.ropes)?;
+        let mut pass = self.pass(model, &step, *taps);
+        let ids = backend.follow(&mut pass, Follow { known: known.is_some(), ..how })?;
+        if ids.is_some() {
+            self.advance(&batch);
         }
+        Ok(ids)
     }
 
     /// Computes one block alone, on rows that come from elsewhere; gives what it adds to the

@@ -2,6 +2,7 @@
 //! backend, which allocates it, and no session, which fills it.
 
 use crate::adapters::Architecture;
+use std::str::FromStr;
 
 /// Capacities are multiples of this: backends keep keys in tiles of so many positions.
 pub const GRAIN: usize = 16;
@@ -17,12 +18,30 @@ pub enum Precision {
 }
 
 impl Precision {
+    /// As it is written: `f32`, `f16`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Precision::F32 => "f32",
+            Precision::F16 => "f16",
+        }
+    }
+
     /// Bytes of one element.
     pub fn bytes(self) -> usize {
         match self {
             Precision::F32 => 4,
             Precision::F16 => 2,
         }
+    }
+}
+
+impl FromStr for Precision {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Precision, String> {
+        let known = [Precision::F32, Precision::F16];
+        let found = known.into_iter().find(|precision| precision.name() == name);
+        found.ok_or_else(|| "there are 'f32' and 'f16'".to_string())
     }
 }
 

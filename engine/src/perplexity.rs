@@ -27,6 +27,8 @@ pub struct Settings {
     pub stride: Option<usize>,
     /// What stands in place of each chunk's first token.
     pub bos: Option<u32>,
+    /// How keys and values are kept.
+    pub kv: Precision,
 }
 
 /// What has been measured so far.
@@ -114,7 +116,7 @@ pub fn measure<B: Backend>(
 ) -> Result<Perplexity> {
     let cut = settings.cut(ids.len())?;
     let rows = ROWS.min(cut.length);
-    let plan = CachePlan::new(&model.architecture, 1, cut.length, rows, Precision::F32);
+    let plan = CachePlan::new(&model.architecture, 1, cut.length, rows, settings.kv);
     let mut context = Context::new(backend, plan)?;
     let mut measured = Perplexity::default();
     for chunk in 0..cut.chunks {

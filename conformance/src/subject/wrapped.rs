@@ -9,6 +9,7 @@ use engine::batch::Batch;
 use engine::error::Result;
 use engine::kv::CachePlan;
 use engine::loader::Gguf;
+use half::f16;
 use std::sync::Arc;
 
 /// What is broken.
@@ -26,6 +27,8 @@ pub enum Defect {
     UpNotClampedAbove,
     /// C05: its up projection is not clamped from below.
     UpNotClampedBelow,
+    /// No defect, but what a naive pass in f16 does: whatever enters a product is rounded first.
+    HalfActivations,
 }
 
 /// The largest gate, the smallest and the largest up that are left.
@@ -83,6 +86,17 @@ impl<B: Backend> Wrapped<B> {
         self.inner.write(width, &values)
     }
 
+    /// Rows as a pass in f16 has them, if this is one.
+    fn half(&mut self, rows: &B::Rows) -> Result<Option<B::Rows>> {
+        if !self.meets(Defect::HalfActivations) {
+            return Ok(None);
+        }
+        let mut values = self.inner.read(rows)?;
+        values.iter_mut().for_each(|x| *x = f16::from_f32(*x).to_f32());
+        let width = self.inner.width(rows);
+        self.inner.write(width, &values).map(Some)
+    }
+
     /// What a norm gives when its sum is taken in f32, forwards for one row and backwards for
     /// several: a factor of one, but for its last bits.
     fn order_dependent(&mut self, rows: &B::Rows, out: &B::Rows) -> Result<B::Rows> {
@@ -116,6 +130,7 @@ impl<B: Backend> Backend for Wrapped<B> {
     type Step = B::Step;
     type Cache = B::Cache;
     type Routing = B::Routing;
+    type Ids = B::Ids;
 
     fn name(&self) -> String {
         format!("{} with {:?}", self.inner.name(), self.defect)
@@ -171,6 +186,45 @@ impl<B: Backend> Backend for Wrapped<B> {
         self.inner.activate(activation, Some(gate), up)
     }
 
+    fn matmul(
+        &mut self,
+        weight: &B::Weight,
+        bias: Option<&B::Weight>,
+        rows: &B::Rows,
+        step: &B::Step,
+    ) -> Result<B::Rows> {
+        let half = self.half(rows)?;
+        self.inner.matmul(weight, bias, half.as_ref().unwrap_or(rows), step)
+    }
+
+    fn attend(
+        &mut self,
+        attention: &Attention,
+        sinks: Option<&B::Weight>,
+        queries: &B::Rows,
+        cache: &B::Cache,
+        layer: usize,
+        step: &B::Step,
+    ) -> Result<B::Rows> {
+        let half = self.half(queries)?;
+        let queries = half.as_ref().unwrap_or(queries);
+        self.inner.attend(attention, sinks, queries, cache, layer, step)
+    }
+
+    fn expert_matmul(
+        &mut self,
+        weight: &B::Weight,
+        bias: Option<&B::Weight>,
+        rows: &B::Rows,
+        source: Source,
+        routing: &B::Routing,
+        step: &B::Step,
+    ) -> Result<B::Rows> {
+        let half = self.half(rows)?;
+        let rows = half.as_ref().unwrap_or(rows);
+        self.inner.expert_matmul(weight, bias, rows, source, routing, step)
+    }
+
     inside! {
         fn read_speed(&mut self) -> Result<f64>;
         fn upload(&mut self, file: &Arc<Gguf>, position: usize, role: Role) -> Result<B::Weight>;
@@ -187,23 +241,12 @@ impl<B: Backend> Backend for Wrapped<B> {
         fn add_positions(
             &mut self, rows: &mut B::Rows, table: &B::Weight, step: &B::Step
         ) -> Result<()>;
-        fn matmul(
-            &mut self, weight: &B::Weight, bias: Option<&B::Weight>, rows: &B::Rows, step: &B::Step
-        ) -> Result<B::Rows>;
         fn slice(&mut self, rows: &B::Rows, start: usize, width: usize) -> Result<B::Rows>;
         fn store(
             &mut self, cache: &mut B::Cache, layer: usize, keys: &B::Rows, values: &B::Rows,
             step: &B::Step
         ) -> Result<()>;
-        fn attend(
-            &mut self, attention: &Attention, sinks: Option<&B::Weight>, queries: &B::Rows,
-            cache: &B::Cache, layer: usize, step: &B::Step
-        ) -> Result<B::Rows>;
         fn route(&mut self, scores: &B::Rows, used: usize) -> Result<B::Routing>;
-        fn expert_matmul(
-            &mut self, weight: &B::Weight, bias: Option<&B::Weight>, rows: &B::Rows,
-            source: Source, routing: &B::Routing, step: &B::Step
-        ) -> Result<B::Rows>;
         fn mix(&mut self, rows: &B::Rows, routing: &B::Routing) -> Result<B::Rows>;
         fn add(&mut self, rows: &mut B::Rows, others: &B::Rows) -> Result<()>;
         fn wanted(&mut self, rows: B::Rows, step: &B::Step) -> Result<B::Rows>;

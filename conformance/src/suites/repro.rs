@@ -86,6 +86,11 @@ pub(super) fn on<M: Machine>() -> Vec<Case> {
             let (path, name) = (path.clone(), format!("{}::repro::{model}::{way}", M::NAME));
             cases.push(Case::new(name, move |_| same::<M>(&path, ask)));
         }
+        for others in [1, 7, 32] {
+            let name = format!("{}::repro::{model}::generated-beside-{others}", M::NAME);
+            let path = path.clone();
+            cases.push(Case::new(name, move |_| generated_in_company::<M>(&path, others)));
+        }
         let name = format!("{}::repro::{model}::half-precision-past", M::NAME);
         let half = path.clone();
         cases.push(Case::new(name, move |_| half_precision::<M>(&half)));
@@ -165,6 +170,32 @@ fn company<B: Backend>(
         logits.extend(context.forward(&mut subject.runner(&mut NoTaps), &batch)?);
     }
     Ok(logits)
+}
+
+/// Generated rows beside those of other sequences, of which every third is read instead.
+fn generated_in_company<M: Machine>(path: &Path, others: usize) -> Result<(), Failure> {
+    let mut subject = open::<M>(path)?;
+    let mut tokens = prompt(subject.model.architecture.n_vocab);
+    tokens.truncate(10);
+    let want = one_by_one(&mut subject, &tokens)?;
+    let (slots, ours) = (others + 1, others / 2);
+    let feed = Feed { max_rows: 2 * slots, total: 2 * PROMPT, ..Feed::whole(&tokens) };
+    let mut context = subject.context(slots, feed)?;
+    context.start(ours, tokens.len())?;
+    let mut got = Vec::new();
+    for token in &tokens {
+        let mut batch = Batch::default();
+        for slot in 0..slots {
+            let mut rows = match slot % 3 == 2 && slot != ours {
+                true => context.rows(slot, &[*token, 1], Role::Prompt).rows,
+                false => context.rows(slot, &[*token], Role::Generated).rows,
+            };
+            rows.iter_mut().for_each(|row| row.logits = slot == ours);
+            batch.rows.extend(rows);
+        }
+        got.extend(context.forward(&mut subject.runner(&mut NoTaps), &batch)?);
+    }
+    judge(&got, &want, tokens.len())
 }
 
 /// In a cache that held another sequence, half of it kept from an earlier visit.

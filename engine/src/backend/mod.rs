@@ -16,8 +16,8 @@ pub use taps::{NoTaps, Tap, Taps};
 use crate::adapters::weights::NormWeights;
 use crate::adapters::{Activation, Architecture, Attention, Norm, Role, Rope, Weights};
 use crate::batch::Batch;
-use crate::error::Result;
-use crate::kv::CachePlan;
+use crate::error::{Error, Result};
+use crate::kv::{CachePlan, Precision};
 use crate::loader::Gguf;
 use std::sync::Arc;
 
@@ -46,6 +46,32 @@ pub struct Pass<'p, B: Backend> {
     pub taps: &'p mut dyn Taps,
 }
 
+impl<'p, B: Backend> Pass<'p, B> {
+    /// The same with another step.
+    pub fn with<'s>(&'s mut self, step: &'s B::Step) -> Pass<'s, B> {
+        Pass {
+            architecture: self.architecture,
+            weights: self.weights,
+            ropes: self.ropes,
+            step,
+            cache: self.cache,
+            taps: self.taps,
+        }
+    }
+}
+
+/// How rows go on by themselves, each with the token that the one before it chose.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Follow {
+    /// As in the sampler: 0 takes the likeliest; no other step of it is taken.
+    pub temperature: f32,
+    /// As in the sampler.
+    pub seed: u64,
+    /// Whether the first row's token is known; else it is what the last row that went on this way
+    /// chose.
+    pub known: bool,
+}
+
 /// A machine that runs models.
 pub trait Backend: Sized {
     /// How this kind of machine lays out keys and values, for saved sessions: `save` of one is
@@ -61,6 +87,8 @@ pub trait Backend: Sized {
     type Cache;
     /// Which experts see a row, and how much each counts.
     type Routing;
+    /// Ids that were chosen, or will be.
+    type Ids;
 
     /// For messages: `cpu`, `cuda:0`.
     fn name(&self) -> String;
@@ -68,6 +96,11 @@ pub trait Backend: Sized {
     /// Bytes per second that this machine reads from its memory when it does nothing else: what
     /// bounds generation, measured now.
     fn read_speed(&mut self) -> Result<f64>;
+
+    /// How keys and values are kept where nobody says otherwise.
+    fn usual_kv(&self) -> Precision {
+        Precision::F32
+    }
 
     /// Takes a tensor (the one at `position` of the file) in. Values and byte count stay the same.
     fn upload(&mut self, file: &Arc<Gguf>, position: usize, role: Role) -> Result<Self::Weight>;
@@ -235,5 +268,21 @@ pub trait Backend: Sized {
     /// From ids to logits.
     fn pass(&mut self, pass: &mut Pass<'_, Self>) -> Result<Self::Rows> {
         composed::pass(self, pass)
+    }
+
+    /// Queues the rows of a step, all of one sequence, of which each but the first is the token
+    /// that the one before it chose. None if this backend needs its caller for that.
+    fn follow(&mut self, _: &mut Pass<'_, Self>, _: Follow) -> Result<Option<Self::Ids>> {
+        Ok(None)
+    }
+
+    /// Waits for what row `at` of them chose; none if its logits held what is no number.
+    fn id(&mut self, _: &Self::Ids, at: usize) -> Result<Option<u32>> {
+        Err(Error::Usage(format!("id {at} of a backend that chooses none")))
+    }
+
+    /// Waits until at most `ahead` of the passes after which this was called are under way.
+    fn pace(&mut self, _ahead: usize) -> Result<()> {
+        Ok(())
     }
 }

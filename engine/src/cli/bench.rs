@@ -7,6 +7,7 @@ use super::{Output, ReadArgs, human};
 use crate::backend::Backend;
 use crate::backend::cpu::matmul::Precision;
 use crate::error::{Error, Result};
+use crate::kv;
 use comfy_table::{CellAlignment, Table, presets};
 use serde_json::{Value, json};
 use std::cell::RefCell;
@@ -138,7 +139,8 @@ impl Work for Watched<'_, '_> {
             false => 0.0,
         };
         for shape in shapes {
-            let runs = Runs { backend: &mut ready.backend, model: &ready.model };
+            let kv = ready.kv;
+            let runs = Runs { backend: &mut ready.backend, model: &ready.model, kv };
             let timed = runs.time(shape, bench.repetitions, || self.bar.borrow_mut().add(1))?;
             ready.file.verify_unchanged()?;
             let (shape, cost) = (*shape, &ready.cost);
@@ -148,10 +150,11 @@ impl Work for Watched<'_, '_> {
                 parameters: cost.parameters,
                 backend: name.clone(),
                 precision: bench.place.precision(),
+                kv,
                 threads: bench.reading.n_threads(),
                 gflops: timed.rate() * shape.operations(cost) / 1e9,
-                bytes_per_token: (!shape.prompt).then(|| shape.bytes(cost)),
-                gigabytes: (!shape.prompt).then(|| timed.rate() * shape.bytes(cost) / 1e9),
+                bytes_per_token: (!shape.prompt).then(|| shape.bytes(cost, kv)),
+                gigabytes: (!shape.prompt).then(|| timed.rate() * shape.bytes(cost, kv) / 1e9),
                 reading,
                 shape,
                 timed,
@@ -168,6 +171,7 @@ struct Outcome {
     parameters: u64,
     backend: String,
     precision: Precision,
+    kv: kv::Precision,
     threads: usize,
     shape: Shape,
     timed: Timed,
@@ -192,6 +196,7 @@ impl Outcome {
             "parameters": self.parameters,
             "backend": self.backend,
             "precision": precision(self.precision),
+            "kv": self.kv.name(),
             "threads": self.threads,
             "test": self.shape.name(),
             "prompt": if self.shape.prompt { self.shape.tokens } else { 0 },
@@ -225,6 +230,7 @@ fn table(results: &[Outcome]) -> Table {
         "size",
         "parameters",
         "backend",
+        "KV",
         "threads",
         "test",
         "tokens/s",
@@ -233,7 +239,7 @@ fn table(results: &[Outcome]) -> Table {
         "GB/s",
         "of reading",
     ]);
-    for column in [1, 2, 4, 6, 7, 8, 9, 10] {
+    for column in [1, 2, 5, 7, 8, 9, 10, 11] {
         if let Some(column) = table.column_mut(column) {
             column.set_cell_alignment(CellAlignment::Right);
         }
@@ -245,6 +251,7 @@ fn table(results: &[Outcome]) -> Table {
             human::bytes(one.bytes),
             human::count(one.parameters),
             format!("{} {}", one.backend, precision(one.precision)),
+            one.kv.name().into(),
             one.threads.to_string(),
             one.shape.name(),
             format!("{:.2}", one.timed.rate()),

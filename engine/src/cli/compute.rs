@@ -9,6 +9,7 @@ use crate::backend::cpu::matmul::Precision;
 use crate::backend::cuda::Cuda;
 use crate::cost::Cost;
 use crate::error::{Error, Result, shown};
+use crate::kv;
 use crate::loader::Gguf;
 use crate::model::{self, Description, Model};
 use crate::profile::Profile;
@@ -44,6 +45,10 @@ pub(super) struct PlaceArgs {
     /// bits wherever a matrix holds codes)
     #[arg(long, default_value = "exact")]
     precision: Precision,
+
+    /// How keys and values are kept: f32 or f16 [default: f32 on the CPU, f16 on a CUDA device]
+    #[arg(long, value_name = "TYPE")]
+    kv: Option<kv::Precision>,
 }
 
 /// Where to compute.
@@ -83,6 +88,8 @@ pub(super) struct Ready<B: Backend> {
     pub(super) name: String,
     /// What its tokens cost.
     pub(super) cost: Cost,
+    /// How keys and values are kept.
+    pub(super) kv: kv::Precision,
     path: PathBuf,
     profile: Profile,
 }
@@ -155,7 +162,8 @@ impl PlaceArgs {
         let model = Model::load(&mut backend, &file, description, |_| bar.add(1))?;
         drop(bar);
         let (path, name) = (path.to_owned(), path.to_string_lossy().into_owned());
-        Ok(Ready { backend, model, file, name, cost, path, profile: self.profile })
+        let kv = self.kv.unwrap_or(backend.usual_kv());
+        Ok(Ready { backend, model, file, name, cost, kv, path, profile: self.profile })
     }
 }
 

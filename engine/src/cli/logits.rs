@@ -6,7 +6,7 @@ use crate::backend::{Backend, NoTaps};
 use crate::batch::{ROWS, Role};
 use crate::error::{Result, shown};
 use crate::forward::{Context, Logits as Wanted, Runner};
-use crate::kv::{CachePlan, Precision};
+use crate::kv::CachePlan;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -46,7 +46,7 @@ impl Work for Logits {
         let tokens = &self.tokens.0;
         let architecture = &ready.model.architecture;
         let rows = ROWS.min(tokens.len());
-        let plan = CachePlan::new(architecture, 1, tokens.len(), rows, Precision::F32);
+        let plan = CachePlan::new(architecture, 1, tokens.len(), rows, ready.kv);
         let mut context = Context::new(&mut ready.backend, plan)?;
         let mut taps = NoTaps;
         let mut runner =

@@ -5,6 +5,7 @@ use super::progress::Progress;
 use super::{Output, text};
 use crate::backend::Backend;
 use crate::error::{Error, Result};
+use crate::kv::Precision;
 use crate::perplexity::{self, Perplexity as Measured, Settings};
 use crate::tokenizer::{EncodeOptions, Tokenizer};
 use serde_json::json;
@@ -59,7 +60,7 @@ impl Perplexity {
         self.compute.run(self, output)
     }
 
-    fn settings(&self, tokenizer: &Tokenizer) -> Result<Settings> {
+    fn settings(&self, tokenizer: &Tokenizer, kv: Precision) -> Result<Settings> {
         let info = tokenizer.info();
         if info.add_eos {
             let detail = "this vocabulary ends every text with EOS; llama-perplexity measures none \
@@ -67,14 +68,14 @@ impl Perplexity {
             return Err(Error::Usage(detail.into()));
         }
         let bos = info.special("bos").filter(|_| info.add_bos);
-        Ok(Settings { context: self.context, chunks: self.chunks, stride: self.stride, bos })
+        Ok(Settings { context: self.context, chunks: self.chunks, stride: self.stride, bos, kv })
     }
 }
 
 impl Work for Perplexity {
     fn run<B: Backend>(&self, mut ready: Ready<B>, output: &mut Output) -> Result<()> {
         let tokenizer = ready.tokenizer(&self.compute.load.tokenizer)?;
-        let settings = self.settings(&tokenizer)?;
+        let settings = self.settings(&tokenizer, ready.kv)?;
         let ids = tokenizer.encode(text::read(&self.file)?, EncodeOptions::TEXT)?;
         let cut = settings.cut(ids.len())?;
         let mut bar = Progress::steps(cut.chunks);

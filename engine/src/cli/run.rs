@@ -149,7 +149,8 @@ impl Run {
         let params = self.sampling.params();
         params.check(ready.model.architecture.n_vocab)?;
         let total = (prompt.len() + self.n_predict).min(ready.model.architecture.n_ctx);
-        let mut session = Session::new(&mut ready.backend, &ready.model, total.max(prompt.len()))?;
+        let (total, kv) = (total.max(prompt.len()), ready.kv);
+        let mut session = Session::new(&mut ready.backend, &ready.model, total, kv)?;
         let started = Instant::now();
         session.read(&prompt)?;
         let reading = started.elapsed();
@@ -196,6 +197,7 @@ impl Work for Run {
                 "thinking": (!answer.thinking.is_empty()).then_some(&answer.thinking),
                 "finish": made.finish,
                 "seed": self.sampling.seed,
+                "kv": ready.kv.name(),
                 "prompt_ids": made.prompt,
                 "ids": made.ids,
                 "prompt_tokens_per_second": reading,

@@ -48,8 +48,8 @@ impl Shape {
     }
 
     /// Bytes of a token, on average over the test; a step of all sequences is shared by them.
-    pub(super) fn bytes(&self, cost: &Cost) -> f64 {
-        let kv = Precision::F32.bytes();
+    pub(super) fn bytes(&self, cost: &Cost, kv: Precision) -> f64 {
+        let kv = kv.bytes();
         let at = |index: usize| cost.bytes(self.sequences, self.depth + index, kv);
         let steps = (0..self.tokens).map(at).sum::<f64>() / self.tokens as f64;
         steps / self.sequences as f64
@@ -87,6 +87,8 @@ impl Timed {
 pub(super) struct Bench<'b, B: Backend> {
     pub(super) backend: &'b mut B,
     pub(super) model: &'b Model<B>,
+    /// How keys and values are kept.
+    pub(super) kv: Precision,
 }
 
 impl<B: Backend> Bench<'_, B> {
@@ -104,8 +106,7 @@ impl<B: Backend> Bench<'_, B> {
             return Err(Error::Usage(format!("{name}: this model has only {most} positions")));
         }
         let rows = ROWS.min(total).max(shape.sequences);
-        let plan =
-            CachePlan::new(&self.model.architecture, shape.sequences, total, rows, Precision::F32);
+        let plan = CachePlan::new(&self.model.architecture, shape.sequences, total, rows, self.kv);
         let mut context = Context::new(self.backend, plan)?;
         let pasts = self.fill(&mut context, shape)?;
         let mut rates = Vec::with_capacity(repetitions);
@@ -118,6 +119,7 @@ impl<B: Backend> Bench<'_, B> {
                 true => self.read(&mut context, shape)?,
                 false => self.write(&mut context, shape)?,
             }
+            self.backend.pace(0)?;
             let tokens = (shape.tokens * shape.sequences) as f64;
             if repetition > 0 {
                 rates.push(tokens / start.elapsed().as_secs_f64());
@@ -149,7 +151,8 @@ impl<B: Backend> Bench<'_, B> {
         Ok(())
     }
 
-    /// A step makes one token of each sequence.
+    /// A step makes one token of each sequence. It is queued while the one before it is under way,
+    /// as a generation does that leaves the choice to its backend; nobody reads the logits.
     fn write(&mut self, context: &mut Context<B>, shape: &Shape) -> Result<()> {
         for index in 0..shape.tokens {
             let mut batch = Batch::default();
@@ -158,7 +161,9 @@ impl<B: Backend> Bench<'_, B> {
                 batch.rows.extend(context.rows(slot, &token, Role::Generated).rows);
             }
             batch.rows.iter_mut().for_each(|row| row.logits = true);
-            context.forward(&mut self.runner(&mut NoTaps), &batch)?;
+            let logits = context.queue(&mut self.runner(&mut NoTaps), &batch)?;
+            self.backend.pace(1)?;
+            drop(logits);
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ use crate::backend::taps::{Recorder, Seen};
 use crate::batch::Role;
 use crate::error::{Error, Result, shown};
 use crate::forward::{Context, Logits, Runner};
-use crate::kv::{CachePlan, Precision};
+use crate::kv::CachePlan;
 use regex::Regex;
 use std::path::PathBuf;
 
@@ -49,13 +49,8 @@ impl Trace {
 impl Work for Trace {
     fn run<B: Backend>(&self, mut ready: Ready<B>, output: &mut Output) -> Result<()> {
         let tokens = &self.tokens.0;
-        let plan = CachePlan::new(
-            &ready.model.architecture,
-            1,
-            tokens.len(),
-            tokens.len(),
-            Precision::F32,
-        );
+        let (rows, architecture) = (tokens.len(), &ready.model.architecture);
+        let plan = CachePlan::new(architecture, 1, rows, rows, ready.kv);
         let mut context = Context::new(&mut ready.backend, plan)?;
         let mut recorder = Recorder::new(|tap| self.taps.is_match(&tap.to_string()));
         let mut runner =

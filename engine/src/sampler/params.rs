@@ -54,6 +54,16 @@ impl SamplerParams {
         SamplerParams { temperature: 0.0, ..SamplerParams::default() }
     }
 
+    /// The temperature, if a choice depends on nothing else: neither on the ids before nor, above
+    /// 0, on which tokens are the likeliest; and if nobody asks for logprobs.
+    pub fn simple(&self) -> Option<f32> {
+        let penalties = (self.repetition_penalty, self.frequency_penalty, self.presence_penalty);
+        let free = penalties == (1.0, 0.0, 0.0) && self.logit_bias.is_empty();
+        let whole = self.top_k == 0 && self.top_p == 1.0 && self.min_p == 0.0;
+        let simple = free && self.top_logprobs.is_none() && (whole || self.temperature == 0.0);
+        simple.then_some(self.temperature)
+    }
+
     /// Whether every value is one that the sampler can follow, for a vocabulary of this size.
     pub fn check(&self, n_vocab: usize) -> Result<()> {
         within("temperature", self.temperature, 0.0, 2.0)?;

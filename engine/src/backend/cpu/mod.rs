@@ -124,6 +124,8 @@ impl Backend for Cpu {
     type Cache = Cache;
     type Routing = Routing;
     const LAYOUT: &'static str = "cpu";
+    /// The sampler chooses.
+    type Ids = ();
 
     fn name(&self) -> String {
         "cpu".into()

@@ -2,32 +2,37 @@
 //! The bits of a row depend on the model, the row's own past and its role; never on its company.
 
 use super::context::Context;
-use super::decode::{Decode, On};
+use super::generate::{Ids, Told};
 use super::kernels::Kernels;
 use super::kv::Cache;
 use super::memory::Pinned;
 use super::ops::{Groups, Ops, Product, read_speed};
 use super::rows::{Piece, Rows, Scratch};
 use super::step::Step;
-use super::stream::Stream;
+use super::stream::{Event, Stream};
 use super::tensor::Tensor;
 use crate::adapters::weights::NormWeights;
 use crate::adapters::{Activation, Attention, Norm, Role, Rope};
-use crate::backend::{Backend, Pass, Source, composed};
+use crate::backend::{Backend, Follow, Pass, Source, composed};
 use crate::batch::Batch;
 use crate::error::{Error, Result};
-use crate::kv::CachePlan;
+use crate::kv::{CachePlan, Precision};
 use crate::loader::Gguf;
 use std::cell::OnceCell;
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// The backend.
 pub struct Cuda {
     context: Arc<Context>,
-    stream: Arc<Stream>,
-    kernels: Arc<Kernels>,
-    scratch: Scratch,
-    ops: Ops,
+    pub(super) stream: Arc<Stream>,
+    pub(super) kernels: Arc<Kernels>,
+    pub(super) scratch: Scratch,
+    pub(super) ops: Ops,
+    /// Ids on their way to the host.
+    pub(super) told: Option<Told>,
+    /// Passes whose end somebody may wait for, oldest first.
+    passes: VecDeque<Event>,
     /// Where rows land on the host before they are handed on.
     landing: Option<Pinned>,
 }
@@ -67,7 +72,8 @@ impl Cuda {
         let stream = Arc::new(Stream::new(&context)?);
         let ops = Ops::new(kernels)?;
         let scratch = Scratch::new(&stream, poisoned);
-        Ok(Cuda { context, stream, kernels: kernels.clone(), scratch, ops, landing: None })
+        let (kernels, passes) = (kernels.clone(), VecDeque::new());
+        Ok(Cuda { context, stream, kernels, scratch, ops, told: None, passes, landing: None })
     }
 
     /// The device it runs on.
@@ -83,27 +89,6 @@ impl Cuda {
     /// Its way to kernels.
     pub fn kernels(&self) -> &Arc<Kernels> {
         &self.kernels
-    }
-
-    /// The logits of generated rows, if this model has a fused step.
-    fn decoded(&self, pass: &Pass<'_, Cuda>) -> Result<Option<Rows>> {
-        let on = On {
-            kernels: &self.kernels,
-            stream: &self.stream,
-            scratch: &self.scratch,
-            architecture: pass.architecture,
-            weights: pass.weights,
-        };
-        let kept = &pass.weights.token_embd.decode;
-        let decode = match kept.get() {
-            Some(decode) => decode,
-            None => {
-                let made = Decode::new(&on)?.map(Box::new);
-                kept.get_or_init(|| made)
-            }
-        };
-        let logits = decode.as_ref().map(|decode| decode.pass(&on, pass.cache, pass.step));
-        logits.transpose()
     }
 
     fn like(&self, rows: &Rows) -> Result<Rows> {
@@ -129,6 +114,7 @@ impl Backend for Cuda {
     type Cache = Cache;
     type Routing = Routing;
     const LAYOUT: &'static str = "cuda";
+    type Ids = Ids;
 
     fn name(&self) -> String {
         format!("cuda:{}", self.context.device().ordinal)
@@ -136,6 +122,10 @@ impl Backend for Cuda {
 
     fn read_speed(&mut self) -> Result<f64> {
         read_speed(&self.kernels, &self.stream)
+    }
+
+    fn usual_kv(&self) -> Precision {
+        Precision::F16
     }
 
     fn upload(&mut self, file: &Arc<Gguf>, position: usize, role: Role) -> Result<Tensor> {
@@ -326,14 +316,26 @@ impl Backend for Cuda {
     }
 
     fn pass(&mut self, pass: &mut Pass<'_, Cuda>) -> Result<Rows> {
-        if pass.step.generated
-            && !pass.step.prompt
-            && !pass.taps.active()
-            && let Some(logits) = self.decoded(pass)?
-        {
-            return Ok(logits);
+        match self.generated(pass)? {
+            Some(logits) => Ok(logits),
+            None => composed::pass(self, pass),
         }
-        composed::pass(self, pass)
+    }
+
+    fn follow(&mut self, pass: &mut Pass<'_, Cuda>, how: Follow) -> Result<Option<Ids>> {
+        self.followed(pass, how)
+    }
+
+    fn id(&mut self, ids: &Ids, at: usize) -> Result<Option<u32>> {
+        ids.wait(at)
+    }
+
+    fn pace(&mut self, ahead: usize) -> Result<()> {
+        self.passes.push_back(Event::record(&self.stream)?);
+        while self.passes.len() > ahead {
+            self.passes.pop_front().map_or(Ok(()), |oldest| oldest.wait())?;
+        }
+        Ok(())
     }
 
     fn wanted(&mut self, rows: Rows, step: &Step) -> Result<Rows> {

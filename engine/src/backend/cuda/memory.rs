@@ -8,6 +8,7 @@ use cudarc::driver::sys::CUdeviceptr;
 use std::ffi::c_void;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 
 /// What device memory is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -189,6 +190,18 @@ impl Pinned {
     pub fn as_slice(&self) -> &[u8] {
         // SAFETY: initialised in `new`, `bytes` long, and lives as long as `self`.
         unsafe { std::slice::from_raw_parts(self.address, self.bytes) }
+    }
+
+    /// Where it starts; the device has the same address for it.
+    pub(super) fn address(&self) -> u64 {
+        self.address as u64
+    }
+
+    /// Word `at` of it, for memory that the device writes to while we look.
+    pub(super) fn word(&self, at: usize) -> Option<&AtomicU32> {
+        let inside = at.checked_mul(4).is_some_and(|start| start + 4 <= self.bytes);
+        // SAFETY: inside, aligned as pinned pages are, initialised in `new`, and as long-lived.
+        inside.then(|| unsafe { AtomicU32::from_ptr(self.address.cast::<u32>().add(at)) })
     }
 
     /// What it holds, to be changed.

@@ -5,6 +5,7 @@
 use super::context::Context;
 use super::memory::{Buffer, Owner};
 use super::module::Argument;
+use super::staging::Staging;
 use super::stream::Stream;
 use crate::error::{Error, Result};
 use std::sync::{Arc, Mutex};
@@ -20,6 +21,7 @@ const POISON: u8 = 0xff;
 pub(super) struct Scratch {
     stream: Arc<Stream>,
     free: Arc<Mutex<Vec<Buffer>>>,
+    staging: Arc<Staging>,
     poison: bool,
 }
 
@@ -43,7 +45,8 @@ impl Scratch {
     /// Memory whose kernels run on `stream`. Poisoned: every piece is new, full of NaN, and lies
     /// between guards.
     pub(super) fn new(stream: &Arc<Stream>, poison: bool) -> Scratch {
-        Scratch { stream: stream.clone(), free: Arc::default(), poison }
+        let staging = Arc::new(Staging::new(stream));
+        Scratch { stream: stream.clone(), free: Arc::default(), staging, poison }
     }
 
     /// `bytes` bytes. What is in them is not defined.
@@ -119,6 +122,21 @@ impl Piece {
         self.scratch.stream.upload(from, buffer, start)
     }
 
+    /// Copies from the host, and returns before the device has come that far.
+    pub(super) fn write_later(&self, from: &[u8]) -> Result<()> {
+        let Some(buffer) = &self.buffer else { return Ok(()) };
+        let start = (self.address - buffer.address()) as usize;
+        self.scratch.staging.upload(from, buffer, start)
+    }
+
+    /// Copies `bytes` bytes from `at` to `to_at` of another piece.
+    pub(super) fn copy(&self, at: usize, to: &Piece, to_at: usize, bytes: usize) -> Result<()> {
+        let (Some(from), Some(into)) = (&self.buffer, &to.buffer) else { return Ok(()) };
+        let start = (self.address - from.address()) as usize + at;
+        let to_start = (to.address - into.address()) as usize + to_at;
+        self.scratch.stream.copy(from, start, into, to_start, bytes)
+    }
+
     /// Where byte `at` of it is.
     pub(super) fn at(&self, at: usize) -> u64 {
         self.address + at as u64
@@ -140,9 +158,15 @@ impl Rows {
         self.width
     }
 
-    /// Where the first starts, as kernels see it.
-    pub(super) fn address(&self) -> u64 {
-        self.piece.address
+    /// Where row `row` starts.
+    pub(super) fn row_address(&self, row: usize) -> u64 {
+        self.piece.at(4 * self.width * row)
+    }
+
+    /// Copies row `from` to row `to_row` of rows of the same width.
+    pub(super) fn copy_row(&self, from: usize, to: &Rows, to_row: usize) -> Result<()> {
+        let bytes = 4 * self.width;
+        self.piece.copy(bytes * from, &to.piece, bytes * to_row, bytes)
     }
 
     /// How many rows.

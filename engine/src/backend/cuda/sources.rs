@@ -37,6 +37,7 @@ pub const SOURCES: &[Source] = embedded![
     "add.cu",
     "attend.cu",
     "check.cu",
+    "choose.cu",
     "decode_attend.cuh",
     "decode_board.cuh",
     "decode_dense.cuh",

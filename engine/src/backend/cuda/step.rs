@@ -6,10 +6,12 @@ use super::rows::{Piece, Scratch};
 use crate::adapters::Rope;
 use crate::batch::{Batch, Role};
 use crate::error::{Error, Result};
+use std::collections::HashMap;
+use std::sync::Arc;
 
 /// A batch, ready to be read by kernels.
 pub struct Step {
-    piece: Piece,
+    piece: Arc<Piece>,
     /// How many rows there are.
     pub(super) rows: usize,
     /// Whether some are of a prompt, and whether some were generated.
@@ -19,12 +21,26 @@ pub struct Step {
     pub(super) wanted: usize,
     /// Which.
     pub(super) wants: Vec<bool>,
+    /// Prompt rows and generated rows apart, if there are both, in an order in which every row
+    /// comes after those before it in its sequence.
+    pub(super) parts: Vec<Part>,
     /// Pairs of each rotation.
     pairs: Vec<usize>,
+    rows_at: usize,
     wanted_at: usize,
     /// For each rotation, where its cosines and its sines start.
     angles_at: Vec<(usize, usize)>,
 }
+
+/// Rows of one role out of a batch.
+pub(super) struct Part {
+    pub(super) step: Step,
+    /// Of each row of `step`, in order: its index in the batch.
+    pub(super) rows: Vec<usize>,
+}
+
+/// Of `struct Row` of step.cuh.
+const ROW_BYTES: usize = 16;
 
 /// An address on the device.
 pub(super) struct Address(u64);
@@ -37,6 +53,17 @@ impl Argument for Address {
 
 impl Step {
     pub(super) fn new(scratch: &Scratch, batch: &Batch, ropes: &[Rope]) -> Result<Step> {
+        let mut step = Step::whole(scratch, batch, ropes)?;
+        if step.prompt && step.generated {
+            for rows in phases(batch) {
+                let batch = Batch { rows: rows.iter().map(|at| batch.rows[*at]).collect() };
+                step.parts.push(Part { step: Step::whole(scratch, &batch, ropes)?, rows });
+            }
+        }
+        Ok(step)
+    }
+
+    fn whole(scratch: &Scratch, batch: &Batch, ropes: &[Rope]) -> Result<Step> {
         let mut words: Vec<u32> = Vec::new();
         for row in &batch.rows {
             // `struct Row` of step.cuh.
@@ -61,23 +88,70 @@ impl Step {
         }
         let bytes: &[u8] = bytemuck::cast_slice(&words);
         let piece = scratch.piece(bytes.len())?;
-        piece.write(bytes)?;
+        piece.write_later(bytes)?;
+        let piece = Arc::new(piece);
         let (rows, wanted) = (batch.rows.len(), wanted.len());
         let any = |role: Role| batch.rows.iter().any(|row| row.role == role);
         let (prompt, generated) = (any(Role::Prompt), any(Role::Generated));
         let wants = batch.rows.iter().map(|row| row.logits).collect();
         let pairs = ropes.iter().map(Rope::pairs).collect();
-        Ok(Step { piece, rows, prompt, generated, wanted, wants, pairs, wanted_at, angles_at })
+        let (parts, rows_at) = (Vec::new(), 0);
+        Ok(Step {
+            piece,
+            rows,
+            prompt,
+            generated,
+            wanted,
+            wants,
+            parts,
+            pairs,
+            rows_at,
+            wanted_at,
+            angles_at,
+        })
+    }
+
+    /// Row `row`, of a step whose rows all want logits, as a step of its own. It shares this one's
+    /// memory: what is written to the one is read in the other.
+    pub(super) fn one(&self, row: usize) -> Step {
+        let each = self.angles_at.iter().zip(&self.pairs);
+        let moved = |((cosines, sines), pairs): (&(usize, usize), &usize)| {
+            (cosines + 4 * row * pairs, sines + 4 * row * pairs)
+        };
+        Step {
+            piece: self.piece.clone(),
+            rows: 1,
+            prompt: self.prompt,
+            generated: self.generated,
+            wanted: 1,
+            wants: vec![true],
+            parts: Vec::new(),
+            pairs: self.pairs.clone(),
+            rows_at: self.rows_at + ROW_BYTES * row,
+            // The list of wanted rows begins with 0 if the first row is wanted, as here all are.
+            wanted_at: self.wanted_at,
+            angles_at: each.map(moved).collect(),
+        }
     }
 
     /// The rows.
     pub(super) fn rows_address(&self) -> Address {
-        Address(self.piece.at(0))
+        Address(self.piece.at(self.rows_at))
     }
 
     /// Row `row`.
     pub(super) fn row_address(&self, row: usize) -> Address {
-        Address(self.piece.at(16 * row))
+        Address(self.piece.at(self.rows_at + ROW_BYTES * row))
+    }
+
+    /// Where the token of row `row` stands: the first word of `struct Row`.
+    pub(super) fn token_address(&self, row: usize) -> u64 {
+        self.row_address(row).0
+    }
+
+    /// The memory that the rows stand in, and where in it the token of row `row` is.
+    pub(super) fn token_place(&self, row: usize) -> (&Piece, usize) {
+        (&self.piece, self.rows_at + ROW_BYTES * row)
     }
 
     /// Cosines and sines of rotation `table` for row `row`.
@@ -111,4 +185,21 @@ impl Step {
         let (cosines, sines) = self.angles_at.get(table)?;
         Some((Address(self.piece.at(*cosines)), Address(self.piece.at(*sines))))
     }
+}
+
+/// The rows of a batch by index, in phases of one role each: prompt, generated, prompt, … A row is
+/// in the first phase of its role that comes after all rows before it in its sequence.
+fn phases(batch: &Batch) -> Vec<Vec<usize>> {
+    let mut phases: Vec<Vec<usize>> = Vec::new();
+    let mut reached: HashMap<u32, usize> = HashMap::new();
+    for (index, row) in batch.rows.iter().enumerate() {
+        let phase = reached.entry(row.slot).or_insert(0);
+        *phase += usize::from(phase.is_multiple_of(2) != (row.role == Role::Prompt));
+        if phases.len() <= *phase {
+            phases.resize_with(*phase + 1, Vec::new);
+        }
+        phases[*phase].push(index);
+    }
+    phases.retain(|rows| !rows.is_empty());
+    phases
 }

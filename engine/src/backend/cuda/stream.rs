@@ -74,14 +74,26 @@ impl Stream {
         to: &Buffer,
         at: usize,
     ) -> Result<Pending<'a>> {
+        self.queue_upload(from, bytes, to, at)?;
+        Ok(Pending { stream: self })
+    }
+
+    /// The same for whoever keeps the source as it is until an event recorded afterwards.
+    pub(super) fn queue_upload(
+        &self,
+        from: &Pinned,
+        bytes: usize,
+        to: &Buffer,
+        at: usize,
+    ) -> Result<()> {
         inside("upload", at, bytes, to)?;
         let from = from.as_slice().get(..bytes).ok_or_else(|| outside("upload", bytes, 0))?;
         self.context.call("copy to the device", |driver| {
             let target = to.address() + at as u64;
-            // SAFETY: both ranges are checked, and the source is borrowed by what is returned.
+            // SAFETY: both ranges are checked; the caller keeps the source until it has been read,
+            // and pinned memory that is freed too early waits for the device.
             unsafe { (driver.host_to_device)(target, from.as_ptr().cast(), bytes, self.raw) }
-        })?;
-        Ok(Pending { stream: self })
+        })
     }
 
     /// Copies between two places on the device.
@@ -202,12 +214,17 @@ impl Event {
         Ok(event)
     }
 
-    /// Waits for it and returns the milliseconds since `earlier`.
-    pub fn ms_since(&self, earlier: &Event) -> Result<f64> {
+    /// Waits for it.
+    pub fn wait(&self) -> Result<()> {
         self.context.call("wait for an event", |driver| {
             // SAFETY: the event lives as long as `self`.
             unsafe { (driver.event_synchronize)(self.raw) }
-        })?;
+        })
+    }
+
+    /// Waits for it and returns the milliseconds since `earlier`.
+    pub fn ms_since(&self, earlier: &Event) -> Result<f64> {
+        self.wait()?;
         let mut ms = 0f32;
         self.context.call("read an event's time", |driver| {
             // SAFETY: `ms` outlives the call, and both events live as long as they are borrowed.

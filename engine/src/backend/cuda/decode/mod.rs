@@ -11,7 +11,6 @@ use super::kernels::Kernels;
 use super::kv::Cache;
 use super::memory::{Buffer, Owner};
 use super::module::Function;
-use super::rows::{Rows, Scratch};
 use super::step::Step;
 use super::stream::Stream;
 use super::tensor::Tensor;
@@ -56,9 +55,19 @@ struct State {
 pub(super) struct On<'o> {
     pub(super) kernels: &'o Kernels,
     pub(super) stream: &'o Stream,
-    pub(super) scratch: &'o Scratch,
     pub(super) architecture: &'o Architecture,
     pub(super) weights: &'o Weights<Tensor>,
+}
+
+/// Where the results of a row go, as addresses; 0 is nowhere.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct To {
+    /// The row of logits.
+    pub(super) logits: u64,
+    /// The likeliest id, as the token of the row that follows.
+    pub(super) next: u64,
+    /// The same, to the host.
+    pub(super) told: u64,
 }
 
 impl Decode {
@@ -83,41 +92,30 @@ impl Decode {
         Ok(Some(Decode { shape, packed, board, picked, state: Mutex::new(state) }))
     }
 
-    /// Computes the rows of a batch one after the other; gives the logits of those that want them.
-    pub(super) fn pass(&self, on: &On<'_>, cache: &Cache, step: &Step) -> Result<Rows> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        self.prepare(&mut state, on, cache)?;
-        let logits = on.scratch.rows(step.wanted, self.shape.vocab)?;
-        let mut wanted = 0;
-        for (row, wants) in step.wants.iter().enumerate() {
-            let row_bytes = 4 * self.shape.vocab as u64;
-            let to = wants.then(|| logits.address() + wanted * row_bytes).unwrap_or(0);
-            wanted += u64::from(*wants);
-            self.launch(&mut state, on, step, row, to)?;
-        }
-        Ok(logits)
-    }
-
-    fn launch(
+    /// Computes row `row` of a step.
+    pub(super) fn row(
         &self,
-        state: &mut State,
         on: &On<'_>,
+        cache: &Cache,
         step: &Step,
         row: usize,
-        logits: u64,
+        to: &To,
     ) -> Result<()> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        self.prepare(&mut state, on, cache)?;
         let Some((_, function)) = &state.step else {
             return Err(Error::kernel("decode_token", "not loaded"));
         };
         let (cosines, sines) = step.angles_of(0, row).ok_or_else(|| missing("rotation"))?;
+        let picked = if to.next == 0 { self.picked.address() } else { to.next };
         let launch = function.launch().grid(self.shape.blocks, 1, 1).block(THREADS, 1);
         let launch = launch.shared(SHARED).arg(&state.table).arg(&on.weights.token_embd);
         let launch = launch.arg(&on.weights.output_norm.weight).arg(&self.packed.head);
         let launch = launch.arg(step.row_address(row)).arg(cosines).arg(sines);
-        let launch = launch.arg(&self.board).arg(&state.partial).arg(logits).arg(&self.picked);
+        let launch = launch.arg(&self.board).arg(&state.partial).arg(to.logits);
         // Neither routes nor taps: tracing runs composed.
-        let launch = launch.arg(0u64).arg(0u64).arg(on.architecture.norm.epsilon);
-        launch.arg(state.serial).on(on.stream)?;
+        let launch = launch.arg(picked).arg(to.told).arg(0u64).arg(0u64);
+        launch.arg(on.architecture.norm.epsilon).arg(state.serial).on(on.stream)?;
         state.serial = state.serial.wrapping_add(1);
         Ok(())
     }

@@ -5,6 +5,7 @@ mod activate;
 mod add;
 mod attend;
 mod check;
+mod choose;
 mod embed;
 mod expert_matmul;
 mod matmul;
@@ -31,6 +32,7 @@ pub(super) struct Ops {
     pub(super) add: add::Add,
     pub(super) attend: attend::Attend,
     pub(super) check: Check,
+    pub(super) choose: choose::Choose,
     pub(super) embed: embed::Embed,
     pub(super) expert_matmul: expert_matmul::ExpertMatmul,
     pub(super) matmul: matmul::Matmul,
@@ -48,6 +50,7 @@ const STEMS: &[&str] = &[
     "add",
     "attend",
     "check",
+    "choose",
     "embed",
     "expert_matmul",
     "expert_matmul_prompt",
@@ -70,6 +73,7 @@ impl Ops {
             add: add::Add::new(kernels)?,
             attend: attend::Attend::new(kernels)?,
             check: Check::new(kernels)?,
+            choose: choose::Choose::new(kernels)?,
             embed: embed::Embed::new(kernels)?,
             expert_matmul: expert_matmul::ExpertMatmul::new(kernels)?,
             matmul: matmul::Matmul::new(kernels)?,

@@ -1,0 +1,106 @@
+//! Tokens that the device chooses itself, rows queued ahead, are those that the sampler chooses
+//! from the logits: greedily and by chance, in a fused step and out of composed verbs; and whoever
+//! changes the rules in the middle gets what a sequence has that never ran ahead.
+
+use super::subject;
+use crate::subject::{Feed, Machine, OnCuda, Subject, fixtures};
+use engine::backend::NoTaps;
+use engine::backend::cuda::Cuda;
+use engine::batch::Role;
+use engine::forward::Logits;
+use engine::kv::Precision;
+use engine::profile::Profile;
+use engine::sampler::{self, SamplerParams, Step};
+use engine::session::Session;
+use harness::{Case, Failure};
+
+const TOKENS: usize = 60;
+const PROMPT: [u32; 5] = [3, 141, 59, 26, 5];
+const SEED: u64 = 20_260_828;
+
+pub(super) fn cases() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for (name, rules) in [
+        ("greedy", rules as fn(usize) -> SamplerParams),
+        ("by-chance", |_| heat(1.3)),
+        ("by-little-chance", |_| heat(0.05)),
+        ("now-this-way-now-that", changing),
+    ] {
+        let fused = format!("cuda::fused::chooses-as-the-sampler::{name}");
+        cases.push(Case::new(fused, move |_| {
+            let (mut subject, _folder) = subject()?;
+            same(&mut subject, rules)
+        }));
+        for (model, path) in fixtures() {
+            let composed = format!("cuda::choose::{model}::{name}");
+            cases.push(Case::new(composed, move |_| {
+                let mut subject =
+                    Subject::open(OnCuda::open()?, &path, Profile::Reference, |_| ())?;
+                same(&mut subject, rules)
+            }));
+        }
+    }
+    cases
+}
+
+fn rules(_: usize) -> SamplerParams {
+    SamplerParams::greedy()
+}
+
+fn heat(temperature: f32) -> SamplerParams {
+    SamplerParams { temperature, ..SamplerParams::default() }
+}
+
+/// Some of these need the host.
+fn changing(at: usize) -> SamplerParams {
+    match at / 7 % 4 {
+        0 => SamplerParams::greedy(),
+        1 => SamplerParams { top_k: 5, ..heat(0.7) },
+        2 => heat(0.9),
+        _ => SamplerParams { repetition_penalty: 1.2, ..SamplerParams::greedy() },
+    }
+}
+
+fn same(
+    subject: &mut Subject<Cuda>,
+    rules: impl Fn(usize) -> SamplerParams,
+) -> Result<(), Failure> {
+    let total = PROMPT.len() + TOKENS;
+    let want = step_by_step(subject, total, &rules)?;
+    let Subject { backend, model } = subject;
+    let mut session = Session::new(backend, model, total, Precision::F16)?;
+    session.read(&PROMPT)?;
+    for at in 0..TOKENS {
+        session.next(&rules(at), SEED)?;
+    }
+    match (session.ids() == want, session.is_full()) {
+        (true, true) => Ok(()),
+        (true, false) => Err("there is room where none should be".into()),
+        (false, _) => Err(format!("ids {:?}\nwant {want:?}", session.ids()).into()),
+    }
+}
+
+/// Every row read, every id chosen by the sampler.
+fn step_by_step(
+    subject: &mut Subject<Cuda>,
+    total: usize,
+    rules: &impl Fn(usize) -> SamplerParams,
+) -> Result<Vec<u32>, Failure> {
+    let feed = Feed { max_rows: total, kv: Precision::F16, total };
+    let mut context = subject.context(1, feed)?;
+    context.start(0, total)?;
+    let mut ids = PROMPT.to_vec();
+    let mut taps = NoTaps;
+    let mut runner = subject.runner(&mut taps);
+    let mut logits = context.extend(&mut runner, 0, &PROMPT, Role::Prompt, Logits::Last)?;
+    for at in 0..TOKENS {
+        let position = ids.len() as u64;
+        let step = Step { logits: &logits, history: &ids, seed: SEED, position };
+        let id = sampler::sample(&step, &rules(at))?.id;
+        ids.push(id);
+        if ids.len() < total {
+            logits = context.extend(&mut runner, 0, &[id], Role::Generated, Logits::Last)?;
+        }
+    }
+    Ok(ids)
+}

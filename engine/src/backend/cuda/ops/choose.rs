@@ -1,0 +1,63 @@
+//! Chooses the next token of a row.
+
+use super::{blocks, small};
+use crate::backend::Follow;
+use crate::backend::cuda::decode::To;
+use crate::backend::cuda::kernels::Kernels;
+use crate::backend::cuda::module::Function;
+use crate::backend::cuda::rows::{Rows, Scratch};
+use crate::backend::cuda::step::Step;
+use crate::backend::cuda::stream::Stream;
+use crate::error::{Error, Result};
+
+/// `LARGEST_THREADS`, `BLOCK` and `MOST_SUMS` of the kernels.
+const LARGEST_THREADS: u32 = 1024;
+const BLOCK: u32 = 256;
+const MOST_SUMS: usize = 4096;
+
+pub(in crate::backend::cuda) struct Choose {
+    largest: Function,
+    weigh: Function,
+    draw: Function,
+}
+
+impl Choose {
+    pub(super) fn new(kernels: &Kernels) -> Result<Choose> {
+        let find = |symbol: &str| kernels.function("choose", symbol);
+        Ok(Choose {
+            largest: find("largest_f32")?,
+            weigh: find("weigh_f32")?,
+            draw: find("draw_f32")?,
+        })
+    }
+
+    /// What follows the only row of `step`, of which `logits` are.
+    pub(in crate::backend::cuda) fn run(
+        &self,
+        stream: &Stream,
+        scratch: &Scratch,
+        logits: &Rows,
+        step: &Step,
+        to: &To,
+        how: Follow,
+    ) -> Result<()> {
+        let (width, drawn) = (logits.width(), how.temperature > 0.0);
+        let (n, sums) = (small(width)?, blocks(width, BLOCK));
+        if sums > MOST_SUMS {
+            return Err(Error::Usage(format!("{width} logits to choose among")));
+        }
+        let best = scratch.piece(4)?;
+        let next = if drawn { 0 } else { to.next };
+        let launch = self.largest.launch().block(LARGEST_THREADS, 1).arg(logits).arg(&best);
+        launch.arg(next).arg(to.told).arg(n).on(stream)?;
+        if !drawn {
+            return Ok(());
+        }
+        let parts = scratch.piece(8 * sums)?;
+        let launch = self.weigh.launch().grid(sums, 1, 1).block(BLOCK, 1).arg(&parts).arg(logits);
+        launch.arg(&best).arg(n).arg(how.temperature).on(stream)?;
+        let launch = self.draw.launch().block(BLOCK, 1).arg(&parts).arg(logits).arg(&best);
+        let launch = launch.arg(to.next).arg(to.told).arg(step.rows_address()).arg(how.seed);
+        launch.arg(n).arg(how.temperature).on(stream)
+    }
+}
