@@ -26,7 +26,6 @@ impl Rng {
     }
 }
 
-/// The most frequent words of English prose.
 const WORDS: &str = "\
     the of and to in a is that for it as was with be by on not he his but at are this have \
     from or had an they which one you were all her she there would their we him been has \
@@ -42,6 +41,11 @@ const WORDS: &str = "\
     information research important national different experience community university \
     department international performance significant understanding environment";
 
+/// The most frequent words of English prose, the most frequent first.
+pub(crate) fn words() -> impl Iterator<Item = &'static str> {
+    WORDS.split_whitespace()
+}
+
 const SYLLABLES: &[&str] = &[
     "an", "ber", "co", "de", "el", "fer", "gra", "ho", "in", "jo", "ka", "lis", "men", "na", "or",
     "per", "qui", "ra", "sto", "ti", "un", "ver", "wi", "xe", "yo", "zu", "tion", "ing", "ed",
@@ -56,7 +60,7 @@ const NAMES: &[&str] = &[
 
 /// At least `bytes` of text.
 pub fn prose_and_code(bytes: usize, seed: u64) -> String {
-    let words: Vec<&str> = WORDS.split_whitespace().collect();
+    let words: Vec<&str> = words().collect();
     let mut rng = Rng(seed);
     let mut text = String::with_capacity(bytes + 4096);
     while text.len() < bytes {

@@ -2,7 +2,7 @@
 //! by the vocabulary's merges. Knows no special tokens.
 
 use super::cache::Session;
-use super::hash::{Index, Merge, Pairs};
+use super::hash::{Index, Merge, Pairs, Ranked};
 use super::merge::merge;
 use super::pieces::{Pieces, TokenType};
 use super::pretokenize::{self, Pre, Stage};
@@ -28,6 +28,9 @@ pub(crate) struct Bpe {
     /// The token of each byte.
     bytes: Vec<u32>,
     pairs: Pairs,
+    /// What two bytes merge into, at 256 times the first plus the second: every merging begins
+    /// with these, and of a whole table only the letters' corner is ever touched.
+    byte_pairs: Vec<Ranked>,
     /// Learned tokens by their bytes.
     index: Index,
     /// Found out when a token is first met: most words are one token, and need no merging then.
@@ -100,6 +103,10 @@ impl Bpe {
                 }
             }
         }
+        let byte_pairs = byte_ids
+            .iter()
+            .flat_map(|left| byte_ids.iter().map(|right| pairs.find(*left, *right)))
+            .collect();
         Ok(Bpe {
             stages: pre.stages(profile),
             ignore_merges: pre.ignore_merges,
@@ -107,6 +114,7 @@ impl Bpe {
             replace_invalid,
             bytes: byte_ids,
             pairs,
+            byte_pairs,
             index,
             whole: (0..pieces.len()).map(|_| AtomicU8::new(UNKNOWN)).collect(),
             longest,
@@ -130,19 +138,13 @@ impl Bpe {
             false => text,
         };
         let text = &*text;
+        let word = |word: &[u8], session: &mut Session| self.word(pieces, word, session);
         pretokenize::split(self.stages, text, |start, end| {
-            let key = Session::key(text, start, end);
-            if let Some(key) = key
-                && session.recall(key, out)
-            {
-                return;
+            if session.ask(text, start, end) {
+                session.answer(text, word, out);
             }
-            self.word(pieces, &text[start..end], session);
-            if let Some(key) = key {
-                session.keep(key);
-            }
-            out.extend_from_slice(&session.word);
         });
+        session.answer(text, word, out);
     }
 
     /// Leaves the ids of one word in the session.
@@ -160,7 +162,10 @@ impl Bpe {
             return session.word.push(id);
         }
         session.word.extend(word.iter().map(|byte| self.bytes[usize::from(*byte)]));
-        merge(&mut session.word, &self.pairs, &mut session.scratch);
+        let first = |place: usize, _, _| {
+            self.byte_pairs[usize::from(word[place]) << 8 | usize::from(word[place + 1])]
+        };
+        merge(&mut session.word, &self.pairs, &mut session.scratch, first);
         if let (Some(state), UNKNOWN) = (state, known) {
             let whole = session.word.len() == 1 && session.word.first() == found.as_ref();
             state.store(if whole { WHOLE } else { NOT_WHOLE }, Ordering::Relaxed);

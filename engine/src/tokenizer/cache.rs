@@ -2,11 +2,14 @@
 //! line. Starts empty, has a fixed size, forgets freely. Knows no vocabulary.
 
 use super::merge::Scratch;
+use super::prefetch::prefetch;
 
 /// Words of at most 15 bytes, and of at most 31: in scripts of two and three bytes a character most
 /// words are long. A key is the word and, in its last byte, the length.
 const SHORT_WORDS: usize = 1;
+const SHORT_BYTES: usize = 15;
 const LONG_WORDS: usize = 2;
+const LONG_BYTES: usize = 31;
 /// A word of more tokens than this is not kept.
 const SHORT_IDS: usize = 3;
 const LONG_IDS: usize = 7;
@@ -21,21 +24,31 @@ struct Entry<const WORDS: usize, const IDS: usize> {
     count: u32,
 }
 
+/// Two places for a word; what is asked for again moves to the first, and a new word replaces the
+/// second. So words that a text has once do not drive out those that it repeats.
 #[derive(Debug)]
 struct Table<const WORDS: usize, const IDS: usize> {
-    entries: Vec<Entry<WORDS, IDS>>,
+    places: Vec<[Entry<WORDS, IDS>; 2]>,
 }
 
-/// What a word is looked up by.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Key {
-    Short([u128; SHORT_WORDS]),
-    Long([u128; LONG_WORDS]),
+/// A word that waits for its place in a table.
+#[derive(Debug, Clone, Copy, Default)]
+struct Asked {
+    /// Of a word of at most 15 bytes.
+    key: u128,
+    slot: u32,
+    start: u32,
+    length: u32,
 }
+
+/// So many words are asked for before the first is answered: enough to find the next ones while
+/// memory is slow, too few to fill the level-1 cache.
+const TOGETHER: usize = 32;
 
 impl<const WORDS: usize, const IDS: usize> Table<WORDS, IDS> {
     fn new(entries: usize) -> Self {
-        Table { entries: vec![Entry { key: [0; WORDS], ids: [0; IDS], count: 0 }; entries] }
+        let empty = Entry { key: [0; WORDS], ids: [0; IDS], count: 0 };
+        Table { places: vec![[empty; 2]; entries / 2] }
     }
 
     #[inline(always)]
@@ -45,30 +58,40 @@ impl<const WORDS: usize, const IDS: usize> Table<WORDS, IDS> {
             let folded = *part as u64 ^ ((*part >> 64) as u64).rotate_left(23);
             (mixed.rotate_left(29) ^ folded).wrapping_mul(0x9e37_79b9_7f4a_7c15)
         });
-        (mixed >> 40) as usize & (self.entries.len() - 1)
+        (mixed >> 40) as usize & (self.places.len() - 1)
+    }
+
+    /// Where a word's place is; it is on its way to the caches from now on.
+    #[inline(always)]
+    fn call(&self, key: [u128; WORDS]) -> usize {
+        let slot = self.slot(key);
+        prefetch(&self.places, slot);
+        slot
     }
 
     #[inline(always)]
-    fn recall(&self, key: [u128; WORDS], out: &mut Vec<u32>) -> bool {
-        let entry = &self.entries[self.slot(key)];
-        if entry.key != key {
-            return false;
+    fn recall(&mut self, key: [u128; WORDS], slot: usize, out: &mut Vec<u32>) -> bool {
+        let place = &mut self.places[slot];
+        if place[0].key != key {
+            if place[1].key != key {
+                return false;
+            }
+            place.swap(0, 1);
         }
-        if entry.count == 1 {
-            out.push(entry.ids[0]);
-        } else {
-            out.extend_from_slice(&entry.ids[..entry.count as usize]);
-        }
+        // As many as fit are copied, whatever their number: a copy of known size is a few moves.
+        let Entry { ids, count, .. } = place[0];
+        let end = out.len() + count as usize;
+        out.extend_from_slice(&ids);
+        out.truncate(end);
         true
     }
 
     #[inline]
-    fn keep(&mut self, key: [u128; WORDS], word: &[u32]) {
+    fn keep(&mut self, key: [u128; WORDS], slot: usize, word: &[u32]) {
         if word.len() <= IDS {
             let mut ids = [0; IDS];
             ids[..word.len()].copy_from_slice(word);
-            let slot = self.slot(key);
-            self.entries[slot] = Entry { key, ids, count: word.len() as u32 };
+            self.places[slot][1] = Entry { key, ids, count: word.len() as u32 };
         }
     }
 }
@@ -78,6 +101,8 @@ impl<const WORDS: usize, const IDS: usize> Table<WORDS, IDS> {
 pub(crate) struct Session {
     short: Table<SHORT_WORDS, SHORT_IDS>,
     long: Table<LONG_WORDS, LONG_IDS>,
+    asked: [Asked; TOGETHER],
+    waiting: usize,
     /// The ids of the word at hand.
     pub(crate) word: Vec<u32>,
     /// Memory of the merge loop.
@@ -96,56 +121,88 @@ impl Session {
         Session {
             short: Table::new(short),
             long: Table::new(long),
+            asked: [Asked::default(); TOGETHER],
+            waiting: 0,
             word: Vec::new(),
             scratch: Scratch::default(),
             trusted: false,
         }
     }
 
-    /// The key of `text[start..end]`, if it is short enough to have one.
+    /// The word `text[start..end]` is next; whether [`Session::answer`] is due. A text has less
+    /// than 4 GiB.
     #[inline(always)]
-    pub(crate) fn key(text: &[u8], start: usize, end: usize) -> Option<Key> {
+    pub(crate) fn ask(&mut self, text: &[u8], start: usize, end: usize) -> bool {
         let length = end - start;
-        if length < 16 {
-            let kept = (1_u128 << (length * 8)) - 1;
-            let word = bytes_at(text, start, length) & kept;
-            return Some(Key::Short([word | (length as u128) << 120]));
-        }
-        if length < 32 {
-            let kept = (1_u128 << ((length - 16) * 8)) - 1;
-            let tail = bytes_at(text, start + 16, length - 16) & kept;
-            let head = bytes_at(text, start, 16);
-            return Some(Key::Long([head, tail | (length as u128) << 120]));
-        }
-        None
+        let (key, slot) = match length <= SHORT_BYTES {
+            true => {
+                let key = bytes_at(text, start, length) | (length as u128) << 120;
+                (key, self.short.call([key]))
+            }
+            false => (0, 0),
+        };
+        let (slot, start, length) = (slot as u32, start as u32, length as u32);
+        self.asked[self.waiting % TOGETHER] = Asked { key, slot, start, length };
+        self.waiting += 1;
+        self.waiting == TOGETHER
     }
 
-    /// Appends the ids of a word that was kept; false if it was not.
-    #[inline(always)]
-    pub(crate) fn recall(&self, key: Key, out: &mut Vec<u32>) -> bool {
-        match key {
-            Key::Short(key) => self.short.recall(key, out),
-            Key::Long(key) => self.long.recall(key, out),
-        }
-    }
-
-    /// Keeps the ids of the word at hand.
+    /// Appends the ids of the words asked for. A word that is not kept is left to `encode`, which
+    /// leaves its ids in the session.
     #[inline]
-    pub(crate) fn keep(&mut self, key: Key) {
-        match key {
-            Key::Short(key) => self.short.keep(key, &self.word),
-            Key::Long(key) => self.long.keep(key, &self.word),
+    pub(crate) fn answer(
+        &mut self,
+        text: &[u8],
+        encode: impl Fn(&[u8], &mut Session),
+        out: &mut Vec<u32>,
+    ) {
+        out.reserve(TOGETHER * LONG_IDS);
+        for index in 0..std::mem::take(&mut self.waiting) {
+            let Asked { key, slot, start, length } = self.asked[index % TOGETHER];
+            let slot = slot as usize;
+            if key != 0 && self.short.recall([key], slot, out) {
+                continue;
+            }
+            let (start, length) = (start as usize, length as usize);
+            if key != 0 {
+                encode(&text[start..start + length], self);
+                self.short.keep([key], slot, &self.word);
+            } else if length <= LONG_BYTES {
+                let head = bytes_at(text, start, 16);
+                let tail = bytes_at(text, start + 16, length - 16);
+                let key = [head, tail | (length as u128) << 120];
+                let slot = self.long.slot(key);
+                if self.long.recall(key, slot, out) {
+                    continue;
+                }
+                encode(&text[start..start + length], self);
+                self.long.keep(key, slot, &self.word);
+            } else {
+                encode(&text[start..start + length], self);
+            }
+            out.extend_from_slice(&self.word);
         }
     }
 }
 
-/// Sixteen bytes from `at` on; near the end of the text only the first `length` of them are its.
+/// The first `length` of the sixteen bytes from `at` on.
 #[inline(always)]
 fn bytes_at(text: &[u8], at: usize, length: usize) -> u128 {
     let mut bytes = [0; 16];
-    match text.get(at..at + 16) {
-        Some(window) => bytes.copy_from_slice(window),
+    match text.get(at..).and_then(|rest| rest.first_chunk::<16>()) {
+        Some(window) => bytes = *window,
         None => bytes[..length].copy_from_slice(&text[at..at + length]),
     }
-    u128::from_le_bytes(bytes)
+    u128::from_le_bytes(bytes) & FIRST[length]
 }
+
+/// All bits of the first bytes, by their number: a shift of 128 bits would be a dozen instructions.
+const FIRST: [u128; 17] = {
+    let mut masks = [u128::MAX; 17];
+    let mut length = 0;
+    while length < 16 {
+        masks[length] = (1 << (8 * length)) - 1;
+        length += 1;
+    }
+    masks
+};

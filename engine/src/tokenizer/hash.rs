@@ -28,65 +28,103 @@ pub(crate) struct Merge {
     pub id: u32,
 }
 
-const EMPTY: u64 = u64::MAX;
-
-#[derive(Debug, Clone, Copy)]
-struct PairSlot {
-    key: u64,
-    merge: Merge,
+/// A pair that was looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Ranked {
+    /// Lower merges first.
+    pub rank: u32,
+    slot: u32,
 }
 
-/// (left id, right id) → merge.
+/// A pair that does not merge: its rank is above all others.
+pub(crate) const UNRANKED: Ranked = Ranked { rank: u32::MAX, slot: 0 };
+
+/// No left id: the slot is empty.
+const EMPTY: u32 = u32::MAX;
+
+/// What a lookup compares. Most pairs that are asked for do not merge, so this is what has to stay
+/// in the caches, and the id of the result stands elsewhere.
+#[derive(Debug, Clone, Copy)]
+struct PairSlot {
+    left: u32,
+    right: u32,
+    rank: u32,
+}
+
+/// (left id, right id) → merge. No left id is `u32::MAX`.
 #[derive(Debug)]
 pub(crate) struct Pairs {
     slots: Vec<PairSlot>,
+    /// What the pair of the same slot merges into.
+    ids: Vec<u32>,
     by: u64,
 }
 
 impl Pairs {
     /// A table for at most `count` pairs.
     pub(crate) fn with_capacity(count: usize) -> Self {
-        let merge = Merge { rank: 0, id: 0 };
-        Pairs { slots: vec![PairSlot { key: EMPTY, merge }; slots_for(count)], by: multiplier() }
+        // Three of five slots are taken: fewer would be further apart than the caches are large.
+        let slots = (count + count / 3 * 2).max(16);
+        let empty = PairSlot { left: EMPTY, right: 0, rank: 0 };
+        Pairs { slots: vec![empty; slots], ids: vec![0; slots], by: multiplier() }
+    }
+
+    /// Where a pair is looked for first.
+    #[inline(always)]
+    fn home(&self, left: u32, right: u32) -> usize {
+        let hash = fold(u64::from(left) << 32 | u64::from(right), self.by);
+        ((u128::from(hash) * self.slots.len() as u128) >> 64) as usize
     }
 
     #[inline(always)]
-    fn key(left: u32, right: u32) -> u64 {
-        u64::from(left) << 32 | u64::from(right)
+    fn after(&self, slot: usize) -> usize {
+        if slot + 1 == self.slots.len() { 0 } else { slot + 1 }
     }
 
     /// Adds a pair; false if it is there already.
     pub(crate) fn insert(&mut self, left: u32, right: u32, merge: Merge) -> bool {
-        let (key, mask) = (Self::key(left, right), self.slots.len() - 1);
-        let mut at = fold(key, self.by) as usize & mask;
+        let mut at = self.home(left, right);
         loop {
             let slot = &mut self.slots[at];
-            if slot.key == key {
+            if (slot.left, slot.right) == (left, right) {
                 return false;
             }
-            if slot.key == EMPTY {
-                *slot = PairSlot { key, merge };
+            if slot.left == EMPTY {
+                *slot = PairSlot { left, right, rank: merge.rank };
+                self.ids[at] = merge.id;
                 return true;
             }
-            at = (at + 1) & mask;
+            at = self.after(at);
         }
+    }
+
+    /// The rank of a pair, and the slot that knows what it merges into.
+    #[inline]
+    pub(crate) fn find(&self, left: u32, right: u32) -> Ranked {
+        let mut at = self.home(left, right);
+        loop {
+            let slot = &self.slots[at];
+            if slot.left == EMPTY {
+                return UNRANKED;
+            }
+            if (slot.left, slot.right) == (left, right) {
+                return Ranked { rank: slot.rank, slot: at as u32 };
+            }
+            at = self.after(at);
+        }
+    }
+
+    /// What a pair with a rank merges into.
+    #[inline]
+    pub(crate) fn result(&self, pair: Ranked) -> u32 {
+        self.ids[pair.slot as usize]
     }
 
     /// What the pair merges into.
     #[inline]
     pub(crate) fn get(&self, left: u32, right: u32) -> Option<Merge> {
-        let (key, mask) = (Self::key(left, right), self.slots.len() - 1);
-        let mut at = fold(key, self.by) as usize & mask;
-        loop {
-            let slot = &self.slots[at];
-            if slot.key == key {
-                return (key != EMPTY).then_some(slot.merge);
-            }
-            if slot.key == EMPTY {
-                return None;
-            }
-            at = (at + 1) & mask;
-        }
+        let pair = self.find(left, right);
+        (pair != UNRANKED).then(|| Merge { rank: pair.rank, id: self.result(pair) })
     }
 }
 

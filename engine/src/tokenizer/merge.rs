@@ -1,7 +1,7 @@
 //! The merge loop that BPE and SentencePiece share: of all neighbours that may merge, the pair with
 //! the lowest rank does, the leftmost first, until none may. Knows ids, not what they spell.
 
-use super::hash::{Merge, Pairs};
+use super::hash::{Pairs, Ranked, UNRANKED};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
@@ -11,7 +11,7 @@ const SHORT: usize = 32;
 /// No pair of these ids merges; a symbol of this id is text that is no token.
 pub(crate) const NO_TOKEN: u32 = u32::MAX;
 
-const NO_RANK: u32 = u32::MAX;
+const NO_RANK: u32 = UNRANKED.rank;
 
 /// Memory that the loop reuses from word to word.
 #[derive(Debug, Default)]
@@ -23,49 +23,74 @@ pub(crate) struct Scratch {
 
 #[inline]
 fn rank(pairs: &Pairs, left: u32, right: u32) -> u32 {
-    pairs.get(left, right).map_or(NO_RANK, |merge| merge.rank)
+    pairs.find(left, right).rank
 }
 
-/// Merges `ids` in place.
-pub(crate) fn merge(ids: &mut Vec<u32>, pairs: &Pairs, scratch: &mut Scratch) {
+/// Merges `ids` in place. `first` is [`Pairs::find`] before any have merged: the place of the pair
+/// is given too, for those who know a shorter way to the answer than their ids.
+#[inline]
+pub(crate) fn merge(
+    ids: &mut Vec<u32>,
+    pairs: &Pairs,
+    scratch: &mut Scratch,
+    first: impl Fn(usize, u32, u32) -> Ranked,
+) {
     match ids.len() {
         0 | 1 => {}
-        2..=SHORT => merge_short(ids, pairs),
+        2..=SHORT => merge_short(ids, pairs, first),
         _ => merge_long(ids, pairs, scratch),
     }
 }
 
-fn merge_short(ids: &mut Vec<u32>, pairs: &Pairs) {
-    const NONE: Merge = Merge { rank: NO_RANK, id: NO_TOKEN };
-    let find = |left, right| pairs.get(left, right).unwrap_or(NONE);
-    // merges[i] is what ids[i] and ids[i + 1] merge into.
-    let mut merges = [NONE; SHORT];
-    let mut length = ids.len();
-    for (merge, pair) in merges.iter_mut().zip(ids.windows(2)) {
-        *merge = find(pair[0], pair[1]);
+/// The lowest rank is looked for among as many places as there were; a place that was merged into
+/// the one before has none. So nothing moves before the end, and no branch depends on where the
+/// lowest is.
+#[inline]
+fn merge_short(ids: &mut Vec<u32>, pairs: &Pairs, first: impl Fn(usize, u32, u32) -> Ranked) {
+    const NONE: u64 = u64::MAX;
+    let length = ids.len();
+    // Of each place and the next one: what they merge into, and the rank with the place behind it.
+    let (mut merges, mut ranks) = ([UNRANKED; SHORT], [NONE; SHORT]);
+    let (mut previous, mut next) = ([0_u8; SHORT], [0_u8; SHORT]);
+    let ranked = |merge: Ranked, place: usize| u64::from(merge.rank) << 8 | place as u64;
+    for (place, pair) in ids.windows(2).enumerate() {
+        merges[place] = first(place, pair[0], pair[1]);
+        ranks[place] = ranked(merges[place], place);
+        (next[place], previous[place + 1]) = (place as u8 + 1, place as u8);
     }
-    while length > 1 {
-        let (mut best, mut best_rank) = (0, NO_RANK);
-        for (index, merge) in merges[..length - 1].iter().enumerate() {
-            if merge.rank < best_rank {
-                (best, best_rank) = (index, merge.rank);
-            }
-        }
-        if best_rank == NO_RANK {
+    next[length - 1] = length as u8;
+    loop {
+        let least = ranks[..length].iter().fold(NONE, |least, rank| least.min(*rank));
+        if least >> 8 >= u64::from(NO_RANK) {
             break;
         }
-        ids[best] = merges[best].id;
-        ids.copy_within(best + 2..length, best + 1);
-        merges.copy_within(best + 1..length - 1, best);
-        length -= 1;
-        if best > 0 {
-            merges[best - 1] = find(ids[best - 1], ids[best]);
+        let best = (least & 0xff) as usize;
+        let right = usize::from(next[best]);
+        let after = usize::from(next[right]);
+        ids[best] = pairs.result(merges[best]);
+        ranks[right] = NONE;
+        next[best] = after as u8;
+        merges[best] = match after < length {
+            true => pairs.find(ids[best], ids[after]),
+            false => UNRANKED,
+        };
+        ranks[best] = ranked(merges[best], best);
+        if after < length {
+            previous[after] = best as u8;
         }
-        if best + 1 < length {
-            merges[best] = find(ids[best], ids[best + 1]);
+        if best > 0 {
+            let before = usize::from(previous[best]);
+            merges[before] = pairs.find(ids[before], ids[best]);
+            ranks[before] = ranked(merges[before], before);
         }
     }
-    ids.truncate(length);
+    let (mut at, mut kept) = (0, 0);
+    while at < length {
+        ids[kept] = ids[at];
+        kept += 1;
+        at = usize::from(next[at]);
+    }
+    ids.truncate(kept);
 }
 
 /// A heap of (rank, place) over a linked list. A place's rank is kept beside it, so that an entry
@@ -91,10 +116,7 @@ fn merge_long(ids: &mut Vec<u32>, pairs: &Pairs, scratch: &mut Scratch) {
             continue;
         }
         let right = next[left] as usize;
-        let Some(merge) = pairs.get(ids[left], ids[right]) else {
-            continue;
-        };
-        ids[left] = merge.id;
+        ids[left] = pairs.result(pairs.find(ids[left], ids[right]));
         ids[right] = NO_TOKEN;
         ranks[right] = NO_RANK;
         let after = next[right] as usize;

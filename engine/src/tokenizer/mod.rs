@@ -15,6 +15,7 @@ mod merge;
 mod normalize;
 mod open;
 mod pieces;
+mod prefetch;
 pub mod pretokenize;
 mod source;
 mod special;

@@ -108,30 +108,33 @@ impl Pieces {
         skip: impl Fn(TokenType) -> bool,
         out: &mut Vec<u8>,
     ) -> Result<()> {
-        const BATCH: usize = 1024;
-        for batch in ids.chunks(BATCH) {
-            let mut at = out.len();
-            // Room for one chunk each; longer pieces make more.
-            out.resize(at + batch.len() * CHUNK + CHUNK, 0);
-            for &id in batch {
-                let index = id as usize;
-                let (Some(&start), Some(&end)) = (self.ends.get(index), self.ends.get(index + 1))
-                else {
-                    return Err(self.unknown(id));
-                };
-                if skip(self.types[index]) {
-                    continue;
-                }
-                let (start, length) = (start as usize, (end - start) as usize);
-                if length <= CHUNK {
-                    out[at..at + CHUNK].copy_from_slice(&self.block[start..start + CHUNK]);
-                } else {
-                    out.resize(out.len() + length, 0);
-                    out[at..at + length].copy_from_slice(&self.block[start..start + length]);
-                }
-                at += length;
+        let place = |id: u32| -> Result<(usize, usize)> {
+            let index = id as usize;
+            let (Some(&start), Some(&end)) = (self.ends.get(index), self.ends.get(index + 1))
+            else {
+                return Err(self.unknown(id));
+            };
+            match skip(self.types[index]) {
+                true => Ok((0, 0)),
+                false => Ok((start as usize, (end - start) as usize)),
             }
-            out.truncate(at);
+        };
+        // Measured before it is written: a buffer that grows is written twice.
+        let mut length = 0;
+        for &id in ids {
+            length += place(id)?.1;
+        }
+        out.reserve(length + CHUNK);
+        for &id in ids {
+            let (start, length) = place(id)?;
+            let end = out.len() + length;
+            if length <= CHUNK {
+                // A copy of known size is two moves.
+                out.extend_from_slice(&self.block[start..start + CHUNK]);
+                out.truncate(end);
+            } else {
+                out.extend_from_slice(&self.block[start..start + length]);
+            }
         }
         Ok(())
     }

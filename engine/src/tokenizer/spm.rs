@@ -31,10 +31,45 @@ pub(crate) struct Spm {
     covers: Vec<u16>,
     /// The token of each byte.
     bytes: Vec<u32>,
-    /// No token has a space after another character, so words can be merged one by one.
-    by_word: bool,
+    neighbours: Neighbours,
     add_space_prefix: bool,
     profile: Profile,
+}
+
+/// Which two bytes, the second of them the first of a character, stand beside each other within
+/// some token. Between two others nothing merges, so that a text can be cut there and its parts be
+/// merged one by one: words from their spaces, and mostly from their punctuation too.
+#[derive(Debug)]
+struct Neighbours {
+    /// A bit for each pair, at 256 times the first byte plus the second.
+    joined: Vec<u64>,
+}
+
+impl Neighbours {
+    fn of<'t>(tokens: impl Iterator<Item = &'t [u8]>) -> Self {
+        let mut joined = vec![0_u64; 256 * 256 / 64];
+        let mut join = |left: u8, right: u8| {
+            let pair = usize::from(left) << 8 | usize::from(right);
+            joined[pair / 64] |= 1 << (pair % 64);
+        };
+        tokens.flat_map(|text| text.windows(2)).for_each(|pair| join(pair[0], pair[1]));
+        // Within a character no text is cut.
+        (0..=0xff).for_each(|left| (0x80..=0xbf).for_each(|right| join(left, right)));
+        Neighbours { joined }
+    }
+
+    /// The end of the part of `text` that begins at `at`.
+    #[inline]
+    fn part_end(&self, text: &[u8], at: usize) -> usize {
+        let mut pair = usize::from(text[at]);
+        for (place, byte) in text.iter().enumerate().skip(at + 1) {
+            pair = (pair & 0xff) << 8 | usize::from(*byte);
+            if self.joined[pair / 64] >> (pair % 64) & 1 == 0 {
+                return place;
+            }
+        }
+        text.len()
+    }
 }
 
 /// The byte of a token like `<0x0A>`.
@@ -97,7 +132,7 @@ impl Spm {
             spelled.push(&text);
         }
         let ids = mergeable(vocab, profile);
-        let by_word = !ids.iter().any(|id| has_inner_space(spelled_as(&spelled, *id)));
+        let neighbours = Neighbours::of(ids.iter().map(|id| spelled_as(&spelled, *id)));
         let mut covers = vec![0; spelled.len()];
         for &id in &ids {
             let length = spelled_as(&spelled, id).len();
@@ -113,7 +148,7 @@ impl Spm {
             tokens: spelled.len() as u32,
             covers,
             bytes: byte_tokens(vocab)?,
-            by_word,
+            neighbours,
             add_space_prefix: vocab.add_space_prefix.unwrap_or(true),
             profile,
         })
@@ -138,19 +173,18 @@ impl Spm {
             spaced.push(b' ');
         }
         unescape(text, &mut spaced);
+        // Where a first byte is believed, it takes bytes along that belong to other characters.
+        let in_parts = self.profile == Profile::Reference || std::str::from_utf8(text).is_ok();
+        let word = |word: &[u8], session: &mut Session| self.word(word, session);
         let mut at = 0;
         while at < spaced.len() {
-            let end = if self.by_word { word_end(&spaced, at) } else { spaced.len() };
-            let key = Session::key(&spaced, at, end);
-            if !key.is_some_and(|key| session.recall(key, out)) {
-                self.word(&spaced[at..end], session);
-                if let Some(key) = key {
-                    session.keep(key);
-                }
-                out.extend_from_slice(&session.word);
+            let end = if in_parts { self.neighbours.part_end(&spaced, at) } else { spaced.len() };
+            if session.ask(&spaced, at, end) {
+                session.answer(&spaced, word, out);
             }
             at = end;
         }
+        session.answer(&spaced, word, out);
     }
 
     /// Leaves the ids of one word in the session.
@@ -163,7 +197,8 @@ impl Spm {
             ids.push(self.characters.get(code, 0).map_or(NO_TOKEN, |symbol| symbol.id));
             at += length;
         }
-        merge(ids, &self.pairs, &mut session.scratch);
+        let first = |_, left, right| self.pairs.find(left, right);
+        merge(ids, &self.pairs, &mut session.scratch, first);
         if ids.iter().any(|id| *id >= self.tokens) {
             self.fall_back(word, ids);
         }
@@ -193,17 +228,6 @@ impl Spm {
             at += length;
         }
     }
-}
-
-/// The end of the spaces at `at` and of what follows them up to the next space.
-fn word_end(text: &[u8], at: usize) -> usize {
-    let spaces = text[at..].iter().take_while(|byte| **byte == b' ').count();
-    let rest = &text[at + spaces..];
-    at + spaces + memchr::memchr(b' ', rest).unwrap_or(rest.len())
-}
-
-fn has_inner_space(text: &[u8]) -> bool {
-    text.windows(2).any(|pair| pair[0] != b' ' && pair[1] == b' ')
 }
 
 fn spelled_as(spelled: &Strings, id: u32) -> &[u8] {

@@ -48,6 +48,8 @@ const CODE_POINTS: usize = 0x11_0000;
 pub(crate) struct Kinds {
     blocks: Vec<u16>,
     kinds: Vec<Kind>,
+    /// The first half of the first block, in reach without a bounds check.
+    ascii: [Kind; 128],
 }
 
 /// The table, built once per process in about a millisecond.
@@ -85,7 +87,9 @@ impl Kinds {
             blocks.push(index as u16);
         }
         let kinds = unique.concat();
-        Kinds { blocks, kinds }
+        let mut ascii = [0; 128];
+        ascii.copy_from_slice(&flat[..128]);
+        Kinds { blocks, kinds, ascii }
     }
 
     /// The kind of a code point.
@@ -95,13 +99,19 @@ impl Kinds {
         self.kinds[block * BLOCK + (code & 0xff) as usize]
     }
 
+    /// The kind of an ASCII character.
+    #[inline(always)]
+    pub(crate) fn of_ascii(&self, byte: u8) -> Option<Kind> {
+        (byte < 0x80).then(|| self.ascii[usize::from(byte)])
+    }
+
     /// The kind of the character at `at` and its length in bytes; `(END, 0)` after the last byte.
     /// A byte that is not part of valid UTF-8 is one character of no kind.
     #[inline(always)]
     pub(crate) fn at(&self, text: &[u8], at: usize) -> (Kind, usize) {
         match text.get(at) {
             None => (END, 0),
-            Some(&byte) if byte < 0x80 => (self.kinds[byte as usize], 1),
+            Some(&byte) if byte < 0x80 => (self.ascii[usize::from(byte)], 1),
             Some(_) => match decode(text, at) {
                 Some((code, length)) => (self.of(code), length),
                 None => (0, 1),

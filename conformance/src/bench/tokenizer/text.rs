@@ -1,9 +1,20 @@
-//! A text that is as varied as real ones: paragraphs in several scripts and code in several
-//! languages, words drawn by Zipf's law from the hundred thousand words that o200k was trained to
-//! know and half as many invented ones, which it was not. No passage repeats. The same on every
-//! machine.
+//! A text that repeats its words as real ones do, and no passage: paragraphs in several scripts and
+//! code in several languages, of the hundred thousand words that o200k was trained to know and half
+//! as many invented ones, which it was not. Prose draws words by the two regimes of Zipf's law; a
+//! piece of code draws most of its names from a few of its own. What o200k's pre-tokeniser makes of
+//! it, beside WikiText-2 (test and valid) and beside Rust sources from a registry:
+//!
+//! |                                   | here   | WikiText-2 | sources |
+//! |-----------------------------------|--------|------------|---------|
+//! | bytes a piece                     | 3.8    | 4.4        | 4.3     |
+//! | distinct pieces in 2.3 MB         | 39,000 | 18,000     | 15,000  |
+//! | the 1000 most frequent make up    | 77 %   | 79 %       | 81 %    |
+//! | the 10,000 most frequent make up  | 93 %   | 98 %       | 99 %    |
+//!
+//! So it is harder than either: it has more scripts, and WikiText-2 has its rarest words taken out.
+//! The same on every machine.
 
-use crate::corpus::Rng;
+use crate::corpus::{self, Rng};
 use tiktoken_rs::CoreBPE;
 
 /// Words by script, the most frequent first.
@@ -14,15 +25,17 @@ pub(super) struct Lexicon {
     others: Vec<String>,
 }
 
+/// The letters of the shortest words outside Han, but for English ones.
+const SHORTEST: usize = 3;
 /// The learned tokens of o200k end here.
 const LEARNED: u32 = 199_998;
 
 impl Lexicon {
-    /// The words among the tokens of o200k. Their order is that of the merges, which is nearly that
-    /// of their frequency.
+    /// The words among the tokens of o200k, behind the most frequent English ones. Their order is
+    /// that of the merges, which is nearly that of their frequency.
     pub(super) fn of(o200k: &CoreBPE) -> Lexicon {
         let mut lexicon = Lexicon {
-            latin: Vec::new(),
+            latin: corpus::words().map(str::to_owned).collect(),
             cyrillic: Vec::new(),
             han_kana: Vec::new(),
             others: Vec::new(),
@@ -38,6 +51,8 @@ impl Lexicon {
             };
             let script = match u32::from(first) {
                 0x3040..=0x9fff => &mut lexicon.han_kana,
+                // Where words are long, these are beginnings of words.
+                _ if word.chars().count() < SHORTEST => continue,
                 // Where words have spaces between them, one without is part of a word.
                 _ if spaced.is_none() => continue,
                 0..=0x24f => &mut lexicon.latin,
@@ -85,7 +100,8 @@ fn with_inventions(words: &mut Vec<String>) {
 
 /// At least `bytes` of text.
 pub(super) fn mixed(bytes: usize, seed: u64, lexicon: &Lexicon) -> String {
-    let mut writer = Writer { rng: Rng(seed), lexicon, out: String::with_capacity(bytes + 8192) };
+    let (names, out) = (Vec::new(), String::with_capacity(bytes + 8192));
+    let mut writer = Writer { rng: Rng(seed), lexicon, names, out };
     while writer.out.len() < bytes {
         match writer.rng.below(100) {
             0..=49 => writer.paragraph(&lexicon.latin, " ", [", ", ". "]),
@@ -101,7 +117,25 @@ pub(super) fn mixed(bytes: usize, seed: u64, lexicon: &Lexicon) -> String {
 struct Writer<'a> {
     rng: Rng,
     lexicon: &'a Lexicon,
+    /// What the piece of code at hand calls its things, the most used first.
+    names: Vec<String>,
     out: String,
+}
+
+/// Up to here the frequency of a word falls as one over its rank, beyond as one over the square:
+/// Ferrer i Cancho and Solé, "Two regimes in the frequency of words", 2001.
+const KERNEL: usize = 6000;
+
+/// The rank of a word in prose that has so many.
+fn rank(rng: &mut Rng, words: usize) -> usize {
+    let kernel = KERNEL.min(words);
+    // The areas under 1/r up to the kernel's end and under kernel/r² beyond it.
+    let (common, rare) = ((kernel as f64).ln(), 1.0 - kernel as f64 / words as f64);
+    let share = rng.below(1 << 32) as f64 / (1_u64 << 32) as f64 * (common + rare);
+    match share < common {
+        true => (share.exp() - 1.0) as usize,
+        false => ((kernel as f64 / (1.0 + common - share)) as usize).min(words - 1),
+    }
 }
 
 /// A line of code; `N` is a name, `T` a type, `#` a number, `S` a few words.
@@ -119,8 +153,8 @@ const LINES: &[&str] = &[
     "import { T, N } from './N/N';",
     "const N = await fetch(`/api/v#/N?id=${N.N}`);",
     "    for (int i = 0; i < N->N; ++i) { N[i] = (T)N(i, #.#f); }",
-    "#include <N/N.h>",
-    "SELECT N, count(*) FROM N WHERE N >= # GROUP BY N;",
+    "    @include N-N(#px, $N);",
+    "select N, count(*) from N where N >= # group by N;",
     "    \"N\": {\"N\": #, \"N\": \"S\", \"N\": [#, #, #.#]},",
     "<div class=\"N-N\" id=\"N#\"><p>S</p></div>",
     "\t@Override public T N(T N) { return N.N(N, null); }",
@@ -160,7 +194,7 @@ impl Writer<'_> {
     }
 
     fn known(&mut self, words: &[String]) {
-        self.out.push_str(&words[self.rng.zipf(words.len())]);
+        self.out.push_str(&words[rank(&mut self.rng, words.len())]);
     }
 
     fn number(&mut self) {
@@ -175,8 +209,9 @@ impl Writer<'_> {
     }
 
     fn code(&mut self) {
+        self.names.clear();
         let first = self.rng.below(LINES.len());
-        for line in 0..4 + self.rng.below(20) {
+        for line in 0..8 + self.rng.below(60) {
             // Lines that belong together mostly follow each other.
             let at = match self.rng.below(4) {
                 0 => self.rng.below(LINES.len()),
@@ -209,7 +244,12 @@ impl Writer<'_> {
         }
     }
 
+    /// A name of this piece of code: mostly one that it has used before.
     fn name(&mut self) {
+        let start = self.out.len();
+        if !self.names.is_empty() && self.rng.below(8) > 0 {
+            return self.out.push_str(&self.names[self.rng.zipf(self.names.len())]);
+        }
         self.known(&self.lexicon.latin);
         match self.rng.below(5) {
             0 => {
@@ -223,5 +263,6 @@ impl Writer<'_> {
             }
             _ => {}
         }
+        self.names.push(self.out[start..].to_owned());
     }
 }

@@ -62,19 +62,16 @@ impl Fallback {
                 byte => escaped.push(*byte),
             }
         }
+        let word = |word: &[u8], session: &mut Session| self.word(word, session);
         let mut at = 0;
         while at < escaped.len() {
             let end = if self.by_word { word_end(&escaped, at, space) } else { escaped.len() };
-            let key = Session::key(&escaped, at, end);
-            if !key.is_some_and(|key| session.recall(key, out)) {
-                self.word(&escaped[at..end], session);
-                if let Some(key) = key {
-                    session.keep(key);
-                }
-                out.extend_from_slice(&session.word);
+            if session.ask(&escaped, at, end) {
+                session.answer(&escaped, word, out);
             }
             at = end;
         }
+        session.answer(&escaped, word, out);
     }
 
     fn word(&self, word: &[u8], session: &mut Session) {
@@ -92,7 +89,8 @@ impl Fallback {
             }
             at += length;
         }
-        merge(ids, &self.pairs, &mut session.scratch);
+        let first = |_, left, right| self.pairs.find(left, right);
+        merge(ids, &self.pairs, &mut session.scratch, first);
     }
 }
 

@@ -11,7 +11,7 @@ pub(crate) use stage::Stage;
 pub use table::{DEVIATIONS, Deviation, names};
 pub(crate) use table::{Pre, by_name};
 
-use super::unicode::KINDS;
+use super::unicode::{KINDS, Kinds};
 use crate::profile::Profile;
 
 /// Cuts `text` and gives the start and end of each piece to `piece`, in order; together they are
@@ -24,12 +24,27 @@ pub(crate) fn split(stages: &[Stage], text: &[u8], mut piece: impl FnMut(usize, 
     }
 }
 
+/// The shapes of most models are compiled each on its own: what a shape does not do costs nothing.
 #[inline]
-fn split_shape(shape: &Shape, text: &[u8], mut piece: impl FnMut(usize, usize)) {
+fn split_shape(shape: &Shape, text: &[u8], piece: impl FnMut(usize, usize)) {
+    match *shape {
+        scan::O200K => split_by(|kinds, at| scan::O200K.next_of(kinds, text, at), text, piece),
+        scan::LLAMA3 => split_by(|kinds, at| scan::LLAMA3.next_of(kinds, text, at), text, piece),
+        scan::QWEN2 => split_by(|kinds, at| scan::QWEN2.next_of(kinds, text, at), text, piece),
+        _ => split_by(|kinds, at| shape.next_of(kinds, text, at), text, piece),
+    }
+}
+
+#[inline(always)]
+fn split_by(
+    next: impl Fn(&Kinds, usize) -> usize,
+    text: &[u8],
+    mut piece: impl FnMut(usize, usize),
+) {
     let kinds = &*KINDS;
     let mut at = 0;
     while at < text.len() {
-        let end = shape.next_of(kinds, text, at);
+        let end = next(kinds, at);
         piece(at, end);
         at = end;
     }

@@ -139,6 +139,9 @@ impl Shape {
     #[inline(always)]
     pub(crate) fn next_of(&self, kinds: &Kinds, text: &[u8], at: usize) -> usize {
         let byte = text[at];
+        if let Some(end) = self.plain_word(kinds, text, at) {
+            return end;
+        }
         let (kind, length) = kinds.at(text, at);
         let after = at + length;
         if byte == b'\'' && self.contracts_as_piece() {
@@ -152,6 +155,7 @@ impl Shape {
             false => byte == b' ',
         };
         match self.word {
+            _ if no_word(kinds, kind, text, after) => {}
             Word::Run(letters) => {
                 if kind & letters != 0 {
                     return run(kinds, text, after, letters);
@@ -184,6 +188,46 @@ impl Shape {
             return self.tail_end(text, end);
         }
         self.space_end(kinds, text, at)
+    }
+
+    /// The end of a word as most are: what may lead it, then ASCII letters of which at most the
+    /// first is a capital, all of them and what follows a few bytes before the end of the text. It
+    /// takes eight bytes at a time, because a loop over letters ends where no processor expects.
+    #[inline(always)]
+    fn plain_word(&self, kinds: &Kinds, text: &[u8], at: usize) -> Option<usize> {
+        let kind = kinds.of_ascii(text[at])?;
+        let leads = match self.any_lead {
+            true => kind & (NEWLINE | LETTER | NUMBER) == 0,
+            false => text[at] == b' ',
+        };
+        if leads && text[at] == b'\'' && self.contracts_as_piece() {
+            return None;
+        }
+        let first = at + usize::from(leads);
+        let letter = *text.get(first)?;
+        if !letter.is_ascii_alphabetic() {
+            return None;
+        }
+        let cased = matches!(self.word, Word::Cased(..));
+        let mut end = first + 1;
+        loop {
+            let window = u64::from_le_bytes(*text.get(end..)?.first_chunk()?);
+            let count = if cased { lower_run(window) } else { letter_run(window) };
+            end += count;
+            if count < 8 {
+                break;
+            }
+        }
+        let after = *text.get(end)?;
+        let is_whole = match cased {
+            // A capital alone may go on with capitals.
+            true => {
+                (end > first + 1 || letter.is_ascii_lowercase())
+                    && !(after == b'\'' && self.contracts_as_suffix())
+            }
+            false => true,
+        };
+        (is_whole && after < 0x80).then_some(end)
     }
 
     fn contracts_as_piece(&self) -> bool {
@@ -270,6 +314,32 @@ impl Shape {
             _ => last,
         }
     }
+}
+
+/// Whether no word begins with a character of `kind` that ends before `after`: it is ASCII and no
+/// letter, and so is the next one. Most pieces that are no words are known by this.
+#[inline(always)]
+fn no_word(kinds: &Kinds, kind: Kind, text: &[u8], after: usize) -> bool {
+    const IN_WORDS: Kind = LETTER | MARK;
+    let next = text.get(after).and_then(|byte| kinds.of_ascii(*byte));
+    kind & IN_WORDS == 0 && next.is_some_and(|next| next & IN_WORDS == 0)
+}
+
+/// How many bytes of a little-endian word are `[a-z]`, up to the first that is not.
+#[inline(always)]
+fn lower_run(window: u64) -> usize {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    let low = window & (EACH * 0x7f);
+    // The upper bit of a byte tells whether it is at least 'a', and whether it is above 'z'.
+    let (from_a, above_z) = (low + EACH * (0x80 - 0x61), low + EACH * (0x80 - 0x7b));
+    let others = !(from_a & !above_z & !window) & (EACH * 0x80);
+    (others.trailing_zeros() / 8) as usize
+}
+
+/// The same for `[A-Za-z]`.
+#[inline(always)]
+fn letter_run(window: u64) -> usize {
+    lower_run(window | 0x2020_2020_2020_2020)
 }
 
 /// The end of the run of `class` at `at`.
