@@ -182,36 +182,48 @@ __device__ __forceinline__ Best best_of_warp(Best b) {
     return b;
 }
 
+// The logits of a batch of items, and which is the best.
+__device__ __forceinline__ Best head_finish(const DecodeArgs& args, const float* part, int count,
+                                            u32 item, float failed, Best best, const Place& at) {
+    const int i = at.warp * 32 + at.lane;
+    if (i >= count * 8) return best;
+    float v = 0.0f;
+#pragma unroll
+    for (int w = 0; w < EMBD_WARPS; w++) v += part[(i / 8 * EMBD_WARPS + w) * 8 + i % 8];
+    const u32 row = item * 8 + i % 8;
+    v = v * Q8_UNDO + failed;                            // what is no number stays none
+    if (args.logits) args.logits[row] = v;
+    return better(best, Best{v, row});
+}
+
 // Logits of this block's items; the best of each thread's rows.
 __device__ __forceinline__ Best head_items(const DecodeArgs& args, Ring& ring, const Place& at) {
-    const int n = items_here(HEAD_ITEMS, at), i = at.warp * 32 + at.lane;
+    static_assert(HEAD_BATCH * 8 <= 64, "two warps finish a batch");
     Q8Vector<EMBD_STEPS> x = {};
     if (at.warp < EMBD_WARPS) q8_vector<EMBD_STEPS, 2>(x, at.smem + S_X, at.warp, at.lane);
     const float failed = shared_ld32(&args.board->failed) ? __uint_as_float(0x7fffffffu) : 0.0f;
     Best best = {-infinity(), 0xffffffffu};
-    for (int from = 0; from < n; from += HEAD_BATCH) {
-        const int count = min(HEAD_BATCH, n - from);
-        float* part = at.floats(S_WORK) + (from / HEAD_BATCH & 1) * HEAD_BATCH * EMBD_WARPS * 8;
-        for (int k = 0; k < count; k++) {
-            const u32 item = ring.take();
+    u32 mine = 0, item = 0;
+    for (int batch = 0; item != NO_ITEM; batch ^= 1) {
+        float* part = at.floats(S_WORK) + batch * HEAD_BATCH * EMBD_WARPS * 8;
+        int count = 0;
+        while (count < HEAD_BATCH) {
+            const u32 from = ring.take();
+            item = ring.note();
+            if (item == NO_ITEM) break;
+            if ((at.warp * 32 + at.lane) / 8 == count) mine = item;
             float acc[4] = {0.0f, 0.0f, 0.0f, 0.0f};
             if (at.warp < EMBD_WARPS)
-                q8_item<EMBD_STEPS, 2, EMBD_WARPS>(acc, item, x, at.warp, at.lane);
+                q8_item<EMBD_STEPS, 2, EMBD_WARPS>(acc, from, x, at.warp, at.lane);
             ring.release(at.lane);
             if (at.warp < EMBD_WARPS && (at.lane & 3) == 0)
-                part[(k * EMBD_WARPS + at.warp) * 8 + (at.lane >> 2)] = q8_row_of_8(acc);
+                part[(count * EMBD_WARPS + at.warp) * 8 + (at.lane >> 2)] = q8_row_of_8(acc);
+            count++;
         }
         consumers_meet();
-        if (i < count * 8) {
-            float v = 0.0f;
-#pragma unroll
-            for (int w = 0; w < EMBD_WARPS; w++) v += part[(i / 8 * EMBD_WARPS + w) * 8 + i % 8];
-            const u32 row = (at.block + (from + i / 8) * BLOCKS) * 8 + i % 8;
-            v = v * Q8_UNDO + failed;                    // what is no number stays none
-            if (args.logits) args.logits[row] = v;
-            best = better(best, Best{v, row});
-        }
+        best = head_finish(args, part, count, mine, failed, best, at);
     }
+    ring.release(at.lane);
     return best;
 }
 

@@ -72,45 +72,60 @@ __device__ __forceinline__ float swiglu_oai(float gate, float up) {
     return (up + 1.0f) * gate / (1.0f + exp2f(-1.702f * LOG2E * gate));
 }
 
+// What a block has computed of its items, all warps' parts of each row.
+__device__ __forceinline__ void gate_finish(const DecodeArgs& args, int n, float gate_bias,
+                                            float up_bias, const Place& at) {
+    consumers_meet();
+    if (at.warp >= (n * 8 + 31) / 32) return;
+    const int i = at.warp * 32 + at.lane;
+    float gate = 0.0f, up = 0.0f;
+    const float* part = at.floats(S_WORK) + i / 8 * EMBD_WARPS * 16 + i % 8;
+#pragma unroll 5
+    for (int w = 0; w < EMBD_WARPS; w++) gate += part[w * 16], up += part[w * 16 + 8];
+    const float v = swiglu_oai(fmaf(gate, MX_UNDO, gate_bias), fmaf(up, MX_UNDO, up_bias));
+    if (i / 8 < n) {
+        const u32 item = lds32(at.smem + S_LIST + i / 8 * 4);
+        if (!(fabsf(v) <= 56.0f)) args.board->failed = 1; // the logits will say so
+        activated_put(args.board->activated + item * 8 + i % 8, fminf(fmaxf(v, -56.0f), 56.0f),
+                      at.epoch);
+    }
+    count_parts(args.board, ACTIVATED, min(4, n - at.warp * 4), at.lane);
+}
+
 __device__ __forceinline__ void gate_up(const DecodeArgs& args, const DecodeLayer& layer,
                                         u32 l, Ring& ring, const Place& at) {
-    const int n = items_here(TOP_K * GATE_ITEMS, at), i = at.warp * 32 + at.lane;
-    const int item = at.block + i / 8 * BLOCKS, slot = item / GATE_ITEMS;
-    const bool have = i / 8 < n;
-    float gate_bias = 0.0f, up_bias = 0.0f;
-    if (have) {
-        mbar_wait(at.smem + S_BARS + 16 * SLOTS, l & 1);
-        const u64 expert = ((const u32*)(at.shared + S_ROUTE))[slot];
-        const u64 row = expert * FF + item % GATE_ITEMS * 8 + i % 8;
-        gate_bias = __ldg(layer.gate_bias + row);
-        up_bias = __ldg(layer.up_bias + row);
-    }
+    static_assert(GATE_ITEMS * 8 == FF, "an item's rows follow from its number");
     MxVector<MX_STEPS> x = {};
     if (at.warp < EMBD_WARPS) mx_gate_vector(x, at.smem + S_X, at.warp, at.lane);
+    mbar_wait(at.smem + S_BARS + 16 * SLOTS, l & 1);
     float* parts = at.floats(S_WORK);
-    for (int k = 0; k < n; k++) {
-        const u32 from = ring.take();
+    float gate_bias = 0.0f, up_bias = 0.0f;
+    int n = 0;
+    while (true) {
+        const u32 from = ring.take(), item = ring.note();
+        if (item == NO_ITEM) break;
+        if (at.warp == n / 4 && at.lane / 8 == n % 4) {
+            const u64 expert = ((const u32*)(at.shared + S_ROUTE))[item / GATE_ITEMS];
+            const u64 row = expert * FF + item % GATE_ITEMS * 8 + at.lane % 8;
+            gate_bias = __ldg(layer.gate_bias + row);
+            up_bias = __ldg(layer.up_bias + row);
+            sts32(at.smem + S_LIST + n * 4, item);
+        }
         float gate = 0.0f, up = 0.0f;
         if (at.warp < EMBD_WARPS) mx_gate_item(gate, up, from, x, at.warp, at.lane);
         ring.release(at.lane);
         if (at.warp < EMBD_WARPS && (at.lane & 3) == 0) {
-            float* part = parts + (k * EMBD_WARPS + at.warp) * 16 + (at.lane >> 2);
+            float* part = parts + (n * EMBD_WARPS + at.warp) * 16 + (at.lane >> 2);
             part[0] = gate, part[8] = up;
         }
+        if (++n == GATE_BATCH) {
+            gate_finish(args, n, gate_bias, up_bias, at);
+            consumers_meet();
+            n = 0;
+        }
     }
-    consumers_meet();
-    if (at.warp >= (n * 8 + 31) / 32) return;
-    float gate = 0.0f, up = 0.0f;
-    const float* part = parts + i / 8 * EMBD_WARPS * 16 + i % 8;
-#pragma unroll 5
-    for (int w = 0; w < EMBD_WARPS; w++) gate += part[w * 16], up += part[w * 16 + 8];
-    const float v = swiglu_oai(fmaf(gate, MX_UNDO, gate_bias), fmaf(up, MX_UNDO, up_bias));
-    if (have) {
-        if (!(fabsf(v) <= 56.0f)) args.board->failed = 1; // the logits will say so
-        activated_put(args.board->activated + slot * FF + item % GATE_ITEMS * 8 + i % 8,
-                      fminf(fmaxf(v, -56.0f), 56.0f), at.epoch);
-    }
-    count_parts(args.board, ACTIVATED, min(4, n - at.warp * 4), at.lane);
+    ring.release(at.lane);
+    gate_finish(args, n, gate_bias, up_bias, at);
 }
 
 // The four experts' activations, polled straight into fragments: column slot and slot + 4.

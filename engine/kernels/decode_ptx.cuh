@@ -129,6 +129,16 @@ __device__ __forceinline__ void shared_count(u32* p, u32 n) {
     asm volatile("red.relaxed.gpu.global.add.u32 [%0], %1;" ::"l"(p), "r"(n) : "memory");
 }
 
+__device__ __forceinline__ u32 shared_count_from(u32* p) {
+    u32 before;
+    asm volatile("atom.relaxed.gpu.global.add.u32 %0, [%1], 1;" : "=r"(before) : "l"(p) : "memory");
+    return before;
+}
+
+__device__ __forceinline__ void sts32(u32 a, u32 v) {
+    asm volatile("st.shared.u32 [%0], %1;" ::"r"(a), "r"(v) : "memory");
+}
+
 __device__ __forceinline__ float4 lds_float4(u32 a) {
     const uint4 v = lds128(a);
     return make_float4(__uint_as_float(v.x), __uint_as_float(v.y), __uint_as_float(v.z),

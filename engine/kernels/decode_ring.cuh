@@ -4,6 +4,8 @@
 #pragma once
 #include "decode_state.cuh"
 
+constexpr u32 NO_ITEM = 0xffffffffu;                     // ends a sequence of dealt items
+
 struct Ring {
     u32 base, full, empty;
     int slot;
@@ -26,6 +28,11 @@ struct Ring {
         return base + slot * SLOT;
     }
 
+    // Consumer: which of the dealt items the slot holds. After `take`.
+    __device__ __forceinline__ u32 note() const {
+        return lds32(full - S_BARS + S_NOTES + 4 * slot);
+    }
+
     // Consumer: this warp has read all it needs of the item.
     __device__ __forceinline__ void release(int lane) {
         __syncwarp();
@@ -34,8 +41,8 @@ struct Ring {
     }
 
     // Producer: waits for a free slot and until few enough are on their way, and announces what
-    // will come.
-    __device__ __forceinline__ u32 claim(u32 bytes) {
+    // will come, with a note to whoever takes it.
+    __device__ __forceinline__ u32 claim(u32 bytes, u32 note = 0) {
         mbar_wait(empty + 8 * slot, phase);
         if (claimed >= IN_FLIGHT) {
             const bool wrapped = slot < IN_FLIGHT;       // the one to wait for is a round behind
@@ -43,6 +50,7 @@ struct Ring {
             mbar_wait(full + 8 * before, wrapped ? phase : phase ^ 1);
         }
         claimed++;
+        sts32(full - S_BARS + S_NOTES + 4 * slot, note);
         mbar_expect(full + 8 * slot, bytes);
         return base + slot * SLOT;
     }
@@ -58,17 +66,55 @@ __device__ __forceinline__ void feed(Ring& ring, const u8* items, int bytes, int
     }
 }
 
+// Items of a kind that all blocks share, dealt out as they are asked for: a block that the memory
+// serves late takes fewer. The first is its own; of the others each block takes one after another
+// until there is none, so that a counter grows by `count` from token to token.
+struct Deal {
+    u32* counter;
+    u32 start, item, next;
+
+    __device__ __forceinline__ Deal(Blackboard* board, int kind, u32 serial, u32 count, u32 block)
+        : counter(board->dealt[kind]), start(serial * count - BLOCKS), item(block) {
+        next = shared_count_from(counter) - start;
+    }
+
+    __device__ __forceinline__ void advance(u32 count) {
+        item = next;
+        if (item < count) next = shared_count_from(counter) - start;
+    }
+};
+
+__device__ __forceinline__ void feed_head(Ring& ring, const DecodeArgs& args, int block,
+                                          u64 policy) {
+    Deal deal(args.board, LAYERS, args.serial, HEAD_ITEMS, block);
+    while (deal.item < HEAD_ITEMS) {
+        const u32 dst = ring.claim(QKV_ITEM, deal.item);
+        bulk_load(dst, args.head + (u64)deal.item * QKV_ITEM, QKV_ITEM, ring.full + 8 * ring.slot,
+                  policy);
+        ring.advance();
+        deal.advance(HEAD_ITEMS);
+    }
+    ring.claim(0, NO_ITEM);
+    ring.advance();
+}
+
 // The four chosen experts' gate and up rows, then their down rows: a unit of down takes the same
 // rows of all four.
 __device__ __forceinline__ void feed_experts(Ring& ring, const DecodeLayer& layer, const u32* ids,
-                                             int block, u64 policy) {
-    for (int i = block; i < TOP_K * GATE_ITEMS; i += BLOCKS) {
-        const int slot = i / GATE_ITEMS, item = i % GATE_ITEMS;
-        const u32 dst = ring.claim(GATE_ITEM);
-        bulk_load(dst, layer.gate_up + ids[slot] * GATE_EXPERT + (u64)item * GATE_ITEM, GATE_ITEM,
+                                             Deal deal, int block, u64 policy) {
+    while (deal.item < TOP_K * GATE_ITEMS) {
+        const u32 expert = ids[deal.item / GATE_ITEMS], item = deal.item % GATE_ITEMS;
+        const u64 row = (u64)expert * FF + item * 8;
+        l2_prefetch(layer.gate_bias + row);
+        l2_prefetch(layer.up_bias + row);
+        const u32 dst = ring.claim(GATE_ITEM, deal.item);
+        bulk_load(dst, layer.gate_up + expert * GATE_EXPERT + (u64)item * GATE_ITEM, GATE_ITEM,
                   ring.full + 8 * ring.slot, policy);
         ring.advance();
+        deal.advance(TOP_K * GATE_ITEMS);
     }
+    ring.claim(0, NO_ITEM);
+    ring.advance();
     for (int i = block * OWN_UNITS; i < min(UNITS, (block + 1) * OWN_UNITS); i++) {
         const u32 dst = ring.claim(DOWN_ITEM), bar = ring.full + 8 * ring.slot;
         const u64 scales = (u64)UNITS * DOWN_CODES + ((u64)i * DOWN_SCALES & ~15ull);
@@ -91,8 +137,9 @@ __device__ __forceinline__ void produce(const DecodeArgs& args, u32 smem, const 
         const DecodeLayer& layer = ((const DecodeLayer*)(shared + S_LAYERS))[l];
         feed(ring, layer.qkv, QKV_ITEM, block, QKV_ITEMS, BLOCKS, policy);
         feed(ring, layer.out, OUT_ITEM, own, min(UNITS, own + OWN_UNITS), 1, policy);
+        const Deal deal(args.board, l, args.serial, TOP_K * GATE_ITEMS, block);
         mbar_wait(routed, l & 1);
-        feed_experts(ring, layer, (const u32*)(shared + S_ROUTE), block, policy);
+        feed_experts(ring, layer, (const u32*)(shared + S_ROUTE), deal, block, policy);
     }
-    feed(ring, args.head, QKV_ITEM, block, HEAD_ITEMS, BLOCKS, policy);
+    feed_head(ring, args, block, policy);
 }

@@ -45,8 +45,10 @@ constexpr int DOWN_WINDOW = DOWN_SCALES + DOWN_SCALES % 16;           // a unit 
 static_assert(DOWN_SCALES % 8 == 0 && UNITS % 2 == 0, "two units of scales are whole copies");
 constexpr int DOWN_ITEM = TOP_K * (DOWN_CODES + DOWN_WINDOW);
 constexpr int HEAD_ITEMS = VOCAB / 8, HEAD_BATCH = 8;
+constexpr int GATE_BATCH = 32;                           // items whose sums are kept at a time
 // A block that adds nothing in a layer could fall behind and find its packets overwritten.
-static_assert(QKV_ITEMS >= BLOCKS && TOP_K * GATE_ITEMS >= BLOCKS, "every block has items");
+static_assert(QKV_ITEMS >= BLOCKS && TOP_K * GATE_ITEMS >= BLOCKS && HEAD_ITEMS >= BLOCKS,
+              "every block has items");
 constexpr u64 GATE_EXPERT = (u64)GATE_ITEM * GATE_ITEMS;
 constexpr u64 DOWN_EXPERT = (u64)UNITS * (DOWN_CODES + DOWN_SCALES);
 
@@ -80,6 +82,7 @@ struct Blackboard {
     u64 router[SHARES][EXPERTS];                         // a share's part of each logit, epoch
     u64 best[BLOCKS][2];                                 // by block: logit, row
     u32 arrived[3][32];                                  // by kind: parts published, since ever
+    u32 dealt[LAYERS + 1][32];                           // items taken, since ever; the head's last
     u32 failed;                                          // 1: this step met what is no number
 };
 
@@ -128,6 +131,9 @@ constexpr int S_ROUTE = S_SUM + 64 * 4;                  // ids, then weights, o
 constexpr int S_STEP = S_ROUTE + 2 * TOP_K * 4;
 constexpr int S_LAYERS = S_STEP + (int)sizeof(DecodeStep);
 constexpr int S_BARS = S_LAYERS + LAYERS * (int)sizeof(DecodeLayer);
-constexpr int S_TOTAL = S_BARS + (2 * SLOTS + 1) * 8;
+constexpr int S_NOTES = S_BARS + (2 * SLOTS + 1) * 8;    // by slot: which item is in it
+constexpr int S_LIST = S_NOTES + SLOTS * 4;              // items of a batch
+constexpr int S_TOTAL = S_LIST + GATE_BATCH * 4;
+static_assert(GATE_BATCH * EMBD_WARPS * 16 * 4 <= S_WORK_BYTES, "a batch's sums fit");
 static_assert(S_TOTAL <= 232448 && S_LAYERS % 8 == 0 && S_SUM % 16 == 0,
               "one block takes a multiprocessor");

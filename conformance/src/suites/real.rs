@@ -41,6 +41,13 @@ pub(super) fn cases() -> Vec<Case> {
     cases
 }
 
+/// Names and paths of the models in the folder, if there is one.
+pub(super) fn files() -> Vec<(String, PathBuf)> {
+    let folder = std::env::var_os("ORCD_MODELS").map(PathBuf::from);
+    let found = folder.and_then(|folder| models(&folder).ok()).unwrap_or_default();
+    found.into_iter().map(|real| (real.name, real.file)).collect()
+}
+
 /// Files of `folder` that are whole models, or the first part of one.
 fn models(folder: &Path) -> Result<Vec<Real>, Failure> {
     let named = |error| format!("ORCD_MODELS: {}: {error}", folder.display());

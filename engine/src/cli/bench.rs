@@ -12,6 +12,7 @@ use comfy_table::{CellAlignment, Table, presets};
 use serde_json::{Value, json};
 use std::cell::RefCell;
 use std::path::PathBuf;
+use std::time::Duration;
 
 const EXAMPLES: &str = "\
 Definitions are llama-bench's: pp512 reads 512 random tokens into an empty past; tg128 makes 128
@@ -151,6 +152,7 @@ impl Work for Watched<'_, '_> {
                 backend: name.clone(),
                 precision: bench.place.precision(),
                 kv,
+                loading: ready.loading,
                 threads: bench.reading.n_threads(),
                 gflops: timed.rate() * shape.operations(cost) / 1e9,
                 bytes_per_token: (!shape.prompt).then(|| shape.bytes(cost, kv)),
@@ -172,6 +174,7 @@ struct Outcome {
     backend: String,
     precision: Precision,
     kv: kv::Precision,
+    loading: Duration,
     threads: usize,
     shape: Shape,
     timed: Timed,
@@ -197,6 +200,7 @@ impl Outcome {
             "backend": self.backend,
             "precision": precision(self.precision),
             "kv": self.kv.name(),
+            "loading_seconds": self.loading.as_secs_f64(),
             "threads": self.threads,
             "test": self.shape.name(),
             "prompt": if self.shape.prompt { self.shape.tokens } else { 0 },

@@ -17,6 +17,7 @@ use crate::tokenizer::{Found, Tokenizer};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// Which model, and how it is computed. Flatten it into a command's arguments.
 #[derive(Debug, Clone, clap::Args)]
@@ -88,6 +89,8 @@ pub(super) struct Ready<B: Backend> {
     pub(super) name: String,
     /// What its tokens cost.
     pub(super) cost: Cost,
+    /// From opening its file until it was ready.
+    pub(super) loading: Duration,
     /// How keys and values are kept.
     pub(super) kv: kv::Precision,
     path: PathBuf,
@@ -130,6 +133,7 @@ impl PlaceArgs {
         work: &impl Work,
         output: &mut Output,
     ) -> Result<()> {
+        let started = Instant::now();
         let path = load::path_of(model, output);
         let file = Arc::new(reading.open(model)?);
         let name = shown(path.as_os_str().as_encoded_bytes());
@@ -138,13 +142,19 @@ impl PlaceArgs {
         match self.backend {
             Device::Cpu => {
                 let cpu = Cpu::new(reading.n_threads(), self.precision);
-                work.run(self.ready(cpu, path, file, description)?, output)
+                let ready = self.ready(cpu, path, file, description)?;
+                work.run(Ready { loading: started.elapsed(), ..ready }, output)
             }
             Device::Cuda(_) if self.precision == Precision::Fast => {
                 Err(Error::Usage("--precision fast is the processor's: use --backend cpu".into()))
             }
             Device::Cuda(ordinal) => {
-                work.run(self.ready(Cuda::open(ordinal)?, path, file, description)?, output)
+                let text = format!("opening cuda:{ordinal}; new kernels are compiled once");
+                let bar = Progress::waiting(text);
+                let cuda = Cuda::open(ordinal)?;
+                drop(bar);
+                let ready = self.ready(cuda, path, file, description)?;
+                work.run(Ready { loading: started.elapsed(), ..ready }, output)
             }
         }
     }
@@ -163,7 +173,8 @@ impl PlaceArgs {
         drop(bar);
         let (path, name) = (path.to_owned(), path.to_string_lossy().into_owned());
         let kv = self.kv.unwrap_or(backend.usual_kv());
-        Ok(Ready { backend, model, file, name, cost, kv, path, profile: self.profile })
+        let (loading, profile) = (Duration::ZERO, self.profile);
+        Ok(Ready { backend, model, file, name, cost, loading, kv, path, profile })
     }
 }
 

@@ -21,6 +21,17 @@ impl Progress {
         Self::shown_as(count as u64, "{bar:32} {pos}/{len} {eta} {wide_msg}")
     }
 
+    /// For work of which nobody knows how far it is.
+    pub(super) fn waiting(text: String) -> Self {
+        let progress = Self::shown_as(0, "{spinner} {elapsed} {wide_msg}");
+        progress.bar.set_message(text);
+        if std::io::stderr().is_terminal() {
+            progress.bar.set_draw_target(ProgressDrawTarget::stderr());
+            progress.bar.enable_steady_tick(Duration::from_millis(200));
+        }
+        progress
+    }
+
     fn shown_as(length: u64, template: &str) -> Self {
         let bar = ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::hidden());
         if let Ok(style) = ProgressStyle::with_template(template) {

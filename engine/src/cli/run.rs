@@ -198,6 +198,7 @@ impl Work for Run {
                 "finish": made.finish,
                 "seed": self.sampling.seed,
                 "kv": ready.kv.name(),
+                "loading_seconds": ready.loading.as_secs_f64(),
                 "prompt_ids": made.prompt,
                 "ids": made.ids,
                 "prompt_tokens_per_second": reading,

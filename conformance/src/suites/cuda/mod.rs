@@ -3,6 +3,7 @@
 
 mod fault;
 mod graph;
+mod loads;
 mod memory;
 mod places;
 mod upload;
@@ -13,6 +14,7 @@ use harness::{Case, Failure};
 
 pub(super) fn cases() -> Vec<Case> {
     let mut cases = memory::cases();
+    cases.extend(loads::cases());
     cases.extend(upload::cases());
     cases.extend(graph::cases());
     cases.extend(fault::cases());

@@ -5,6 +5,7 @@ use super::context::Context;
 use super::generate::{Ids, Told};
 use super::kernels::Kernels;
 use super::kv::Cache;
+use super::loading::Loading;
 use super::memory::Pinned;
 use super::ops::{Groups, Ops, Product, read_speed};
 use super::rows::{Piece, Rows, Scratch};
@@ -29,6 +30,8 @@ pub struct Cuda {
     pub(super) kernels: Arc<Kernels>,
     pub(super) scratch: Scratch,
     pub(super) ops: Ops,
+    /// The way of files to the device.
+    pub(super) loading: Loading,
     /// Ids on their way to the host.
     pub(super) told: Option<Told>,
     /// Passes whose end somebody may wait for, oldest first.
@@ -72,8 +75,9 @@ impl Cuda {
         let stream = Arc::new(Stream::new(&context)?);
         let ops = Ops::new(kernels)?;
         let scratch = Scratch::new(&stream, poisoned);
-        let (kernels, passes) = (kernels.clone(), VecDeque::new());
-        Ok(Cuda { context, stream, kernels, scratch, ops, told: None, passes, landing: None })
+        let (kernels, loading) = (kernels.clone(), Loading::new(&stream));
+        let (told, passes, landing) = (None, VecDeque::new(), None);
+        Ok(Cuda { context, stream, kernels, scratch, ops, loading, told, passes, landing })
     }
 
     /// The device it runs on.
@@ -129,7 +133,8 @@ impl Backend for Cuda {
     }
 
     fn upload(&mut self, file: &Arc<Gguf>, position: usize, role: Role) -> Result<Tensor> {
-        Tensor::upload(&self.stream, &self.ops.check, file, position, role)
+        let to = (&*self.stream, &self.loading);
+        Tensor::upload(to, &self.ops.check, file, position, role)
     }
 
     fn cache(&mut self, plan: &CachePlan) -> Result<Cache> {

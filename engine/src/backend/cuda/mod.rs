@@ -19,6 +19,7 @@ pub mod gate;
 mod generate;
 pub mod kernels;
 mod kv;
+mod loading;
 mod memory;
 mod module;
 mod ops;

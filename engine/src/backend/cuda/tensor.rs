@@ -2,6 +2,7 @@
 //! not what a tensor is for.
 
 use super::decode::Decode;
+use super::loading::Loading;
 use super::memory::{Buffer, Owner};
 use super::module::Argument;
 use super::ops::Check;
@@ -33,7 +34,7 @@ pub struct Tensor {
 impl Tensor {
     /// Takes the tensor at `position` of the file in, and refuses it if it holds what is no number.
     pub(super) fn upload(
-        stream: &Stream,
+        (stream, loading): (&Stream, &Loading),
         check: &Check,
         file: &Gguf,
         position: usize,
@@ -50,7 +51,10 @@ impl Tensor {
             false => (info.format, data),
         };
         let buffer = Buffer::new(stream.context(), Owner::Weights, &info.name, bytes.len())?;
-        stream.upload(bytes, &buffer, 0)?;
+        match vector {
+            true => stream.upload(bytes, &buffer, 0)?,
+            false => loading.copy(file, info, &buffer)?,
+        }
         let rows_per_expert = dim(1);
         let decode = OnceLock::new();
         let tensor = Tensor { buffer, format, width, rows, rows_per_expert, vector, decode };

@@ -79,6 +79,7 @@ impl Shape {
             // A block without items in a layer could fall behind the others.
             && (self.heads + 2 * self.kv_heads) * 8 >= self.blocks
             && 4 * self.ff / 8 >= self.blocks
+            && self.vocab / 8 >= self.blocks
     }
 
     /// Blocks of 32 weights that a warp takes after one another, for each of its parts of K.
