@@ -2,6 +2,7 @@
 //! the leftmost first, until none is a token; then bytes for what is none. Quadratic, shares no
 //! code with the engine, and judges it on the start of the measured text.
 
+use crate::suites::tokenizer::toys::FIRST_BYTE;
 use std::collections::HashMap;
 
 /// The ids of `text`, with the space that SentencePiece puts before it.
@@ -42,7 +43,7 @@ fn word(tokens: &HashMap<String, (u32, f32)>, word: &str, ids: &mut Vec<u32>) {
     for part in parts {
         match tokens.get(&part) {
             Some((id, _)) => ids.push(*id),
-            None => ids.extend(part.bytes().map(|byte| u32::from(byte) + super::spm::FIRST_BYTE)),
+            None => ids.extend(part.bytes().map(|byte| u32::from(byte) + FIRST_BYTE)),
         }
     }
 }

@@ -87,8 +87,17 @@ pub(crate) fn bpe() -> Metadata {
     metadata
 }
 
-/// SentencePiece BPE: `<unk> <s> </s>`, 256 bytes, the pieces, and Phi-3's kind of added tokens.
-pub(crate) fn spm() -> Metadata {
+/// The first byte's id in a vocabulary of [`sentencepiece`], after `<unk> <s> </s>`.
+pub(crate) const FIRST_BYTE: u32 = 3;
+/// The first piece's.
+pub(crate) const FIRST_PIECE: u32 = FIRST_BYTE + 256;
+
+/// SentencePiece BPE: `<unk> <s> </s>`, 256 bytes, learned pieces, the best first, and tokens that
+/// were added by hand.
+pub(crate) fn sentencepiece<'p>(
+    pieces: impl Iterator<Item = &'p str>,
+    added: &[(&str, TokenType)],
+) -> Metadata {
     let mut tokens = Strings::from_iter(["<unk>", "<s>", "</s>"]);
     let mut types = vec![TokenType::Unknown, TokenType::Control, TokenType::Control];
     let mut scores = vec![0.0; 3];
@@ -97,14 +106,14 @@ pub(crate) fn spm() -> Metadata {
         types.push(TokenType::Byte);
         scores.push(0.0);
     }
-    for (place, piece) in PIECES.iter().enumerate() {
+    for (place, piece) in pieces.enumerate() {
         tokens.push(piece);
         types.push(TokenType::Normal);
         scores.push(-(place as f32));
     }
-    for (text, kind) in [("<|user|>", TokenType::Control), ("<tool>", TokenType::UserDefined)] {
+    for (text, kind) in added {
         tokens.push(text);
-        types.push(kind);
+        types.push(*kind);
         scores.push(-1000.0);
     }
     let types: Vec<i32> = types.into_iter().map(|kind| kind as i32).collect();
@@ -119,6 +128,12 @@ pub(crate) fn spm() -> Metadata {
         .set("tokenizer.ggml.eos_token_id", 2_u32)
         .set("tokenizer.ggml.unknown_token_id", 0_u32);
     metadata
+}
+
+/// The SentencePiece toy, with Phi-3's kind of added tokens.
+pub(crate) fn spm() -> Metadata {
+    let added = [("<|user|>", TokenType::Control), ("<tool>", TokenType::UserDefined)];
+    sentencepiece(PIECES.iter().copied(), &added)
 }
 
 /// The SentencePiece toy as Phi-3 has it: added tokens take the white space after them.

@@ -12,6 +12,8 @@ use harness::{Failure, Run, roots};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 
 /// One text under one vocabulary.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -46,34 +48,50 @@ pub(super) struct Text {
     json: Option<Vec<String>>,
 }
 
-impl Text {
-    fn tokenizers(&self) -> Result<Vec<(&'static str, Profile, Tokenizer)>, Failure> {
-        let options = |profile| Options { profile, ..Options::default() };
-        let both = [("gguf", Profile::Reference), ("gguf", Profile::LlamaCpp)];
-        let family = [&O200K_HARMONY, &GPT2].into_iter().find(|f| f.name == self.vocabulary);
-        if let Some(family) = family {
-            let metadata = &family.made()?.metadata;
-            let made = both.map(|(name, profile)| {
-                Ok((name, profile, Tokenizer::from_metadata(metadata, &options(profile))?))
-            });
-            return made.into_iter().collect();
-        }
-        let path = roots::project().join(format!("golden/tokenizers/{}.gguf", self.vocabulary));
-        let file = Gguf::open(&path)?;
-        let mut all = Vec::new();
-        for (name, profile) in both {
-            let made = Tokenizer::from_metadata(file.metadata(), &options(profile))?;
-            all.push((name, profile, made));
-        }
-        let json = std::fs::read(path.with_extension("json"))?;
-        for (name, foreign) in [("tokenizer.json", false), ("tokenizers crate", true)] {
-            let file = JsonFile { json: &json, config: None, foreign };
-            let made = Tokenizer::from_json(file, &Options::default())?;
-            all.push((name, Profile::Reference, made));
-        }
-        Ok(all)
-    }
+/// Who reads a vocabulary, whom it follows, and what it has become.
+type Reader = (&'static str, Profile, Tokenizer);
 
+/// Everything that can read `vocabulary`. Built once per process and never freed: a vector takes
+/// a millisecond, its tokenizers half a second.
+fn readers(vocabulary: &str) -> Result<&'static [Reader], Failure> {
+    static BUILT: Mutex<BTreeMap<String, &'static [Reader]>> = Mutex::new(BTreeMap::new());
+    let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(readers) = built.get(vocabulary) {
+        return Ok(readers);
+    }
+    let readers: &[Reader] = Vec::leak(build_readers(vocabulary)?);
+    built.insert(vocabulary.to_owned(), readers);
+    Ok(readers)
+}
+
+fn build_readers(vocabulary: &str) -> Result<Vec<Reader>, Failure> {
+    let options = |profile| Options { profile, ..Options::default() };
+    let both = [("gguf", Profile::Reference), ("gguf", Profile::LlamaCpp)];
+    let family = [&O200K_HARMONY, &GPT2].into_iter().find(|f| f.name == vocabulary);
+    if let Some(family) = family {
+        let metadata = &family.made()?.metadata;
+        let made = both.map(|(name, profile)| {
+            Ok((name, profile, Tokenizer::from_metadata(metadata, &options(profile))?))
+        });
+        return made.into_iter().collect();
+    }
+    let path = roots::project().join(format!("golden/tokenizers/{vocabulary}.gguf"));
+    let file = Gguf::open(&path)?;
+    let mut all = Vec::new();
+    for (name, profile) in both {
+        let made = Tokenizer::from_metadata(file.metadata(), &options(profile))?;
+        all.push((name, profile, made));
+    }
+    let json = std::fs::read(path.with_extension("json"))?;
+    for (name, foreign) in [("tokenizer.json", false), ("tokenizers crate", true)] {
+        let file = JsonFile { json: &json, config: None, foreign };
+        let made = Tokenizer::from_json(file, &Options::default())?;
+        all.push((name, Profile::Reference, made));
+    }
+    Ok(all)
+}
+
+impl Text {
     /// The vector's wants, and whether they hold together.
     fn columns(&self, run: &mut Run) -> Result<[&[String]; 2], Failure> {
         match (&self.llama_cpp, &self.deviation) {
@@ -119,11 +137,11 @@ impl Vector for Text {
         let options =
             EncodeOptions { add_special: self.add_special, parse_special: self.parse_special };
         let oracle = self.oracle();
-        for (who, profile, tokenizer) in self.tokenizers()? {
+        for (who, profile, tokenizer) in readers(&self.vocabulary)? {
             let ids = tokenizer.encode(&self.text, options)?;
             let pieces = ids.iter().map(|id| spelled(tokenizer.piece(*id).unwrap_or_default()));
             let pieces: Vec<Cow<str>> = pieces.collect();
-            let want = match (who, profile, &self.json) {
+            let want = match (*who, *profile, &self.json) {
                 (_, Profile::LlamaCpp, _) => llama_cpp,
                 ("gguf", ..) | (_, _, None) => reference,
                 (_, _, Some(json)) => json,
@@ -132,7 +150,7 @@ impl Vector for Text {
             if pieces != *want {
                 return Err(format!("{who}: {pieces:?} {ids:?}, wanted {want:?}").into());
             }
-            if profile == Profile::LlamaCpp {
+            if *profile == Profile::LlamaCpp {
                 continue;
             }
             for (other, name) in [(&self.ids, "the vector"), (&oracle, "tiktoken")] {
