@@ -48,6 +48,63 @@ extern "C" __global__ void __launch_bounds__(LARGEST_THREADS)
     tell(told, id);
 }
 
+// A float's bits as an integer that orders the same way; both zeros are one number.
+__device__ __forceinline__ u32 ordered(float v) {
+    u32 bits = __float_as_uint(v + 0.0f);
+    return bits >> 31 ? ~bits : bits | 0x80000000u;
+}
+
+struct Candidate {
+    u32 key, id;
+};
+
+__device__ __forceinline__ bool before(Candidate a, Candidate b) {
+    return a.key > b.key || (a.key == b.key && a.id < b.id);
+}
+
+// The k <= 1024 largest of n > k logits, of equals the lower ids: told[1 + 2i] is an id and what
+// follows it the logit's bits, by falling logit; told[0] says k when all of them are there,
+// NO_NUMBER if any logit is not finite, and 0 if equals are too many to be put in order here. One
+// block: among the threads' largest the k-th bounds what can be among the k largest of all.
+extern "C" __global__ void __launch_bounds__(LARGEST_THREADS)
+    likeliest_f32(const float *logits, u32 *told, u32 n, u32 k) {
+    constexpr u32 ROOM = 2048;
+    __shared__ u32 tops[LARGEST_THREADS], bound, count;
+    __shared__ Candidate near[ROOM];
+    u32 self = threadIdx.x, top = 0, better = 0;
+    bool odd = false;
+    for (u32 i = self; i < n; i += LARGEST_THREADS) {
+        float logit = logits[i];
+        odd |= !(fabsf(logit) <= 3.402823466e38f);
+        top = max(top, ordered(logit));
+    }
+    tops[self] = top;
+    if (self == 0) count = 0;
+    odd = __syncthreads_or(odd);
+    for (u32 i = 0; i < LARGEST_THREADS; i++)
+        better += before(Candidate{tops[i], i}, Candidate{top, self});
+    if (better == k - 1) bound = top;
+    __syncthreads();
+    for (u32 i = self; i < n; i += LARGEST_THREADS) {
+        u32 key = ordered(logits[i]);
+        if (key < bound) continue;
+        u32 place = atomicAdd(&count, 1);
+        if (place < ROOM) near[place] = Candidate{key, i};
+    }
+    __syncthreads();
+    bool fits = count <= ROOM;
+    for (u32 i = self; fits && i < count; i += LARGEST_THREADS) {
+        u32 rank = 0;
+        for (u32 j = 0; j < count; j++) rank += before(near[j], near[i]);
+        if (rank >= k) continue;
+        *(volatile u32 *)(told + 1 + 2 * rank) = near[i].id;
+        *(volatile u32 *)(told + 2 + 2 * rank) = __float_as_uint(logits[near[i].id]);
+    }
+    __threadfence_system();
+    __syncthreads();
+    if (self == 0) tell(told, odd ? NO_NUMBER : fits ? k : 0);
+}
+
 // e^x for x <= 0, as weights.rs has it.
 __device__ __forceinline__ double weight_exp(double x) {
     const double LEAST = -700.0, TO_INTEGER = 6755399441055744.0;

@@ -103,6 +103,13 @@ impl<'m, B: Backend> Session<'m, B> {
         }
         if self.logits_of < self.ids.len() {
             self.take_back()?;
+            if let Some(k) = params.few()
+                && let Some(pairs) = self.likeliest(k)?
+            {
+                let choice = sampler::sample_few(pairs, (seed, self.ids.len() as u64), params);
+                self.ids.push(choice.id);
+                return Ok(choice);
+            }
             self.compute(Role::Generated)?;
         }
         let (logits, history, position) = (&self.logits, &self.ids, self.ids.len() as u64);
@@ -143,6 +150,27 @@ impl<'m, B: Backend> Session<'m, B> {
         Ok(id)
     }
 
+    /// Computes the last id; the `k` largest logits of its row. None if the backend does not look
+    /// for them: then all of them have been read.
+    fn likeliest(&mut self, k: usize) -> Result<Option<Vec<(u32, f32)>>> {
+        let computed = self.context.length(0);
+        let tokens = self.ids.get(computed..).unwrap_or_default();
+        if tokens.len() != 1 {
+            return Ok(None);
+        }
+        let mut batch = self.context.rows(0, tokens, Role::Generated);
+        batch.rows.iter_mut().for_each(|row| row.logits = true);
+        let mut taps = NoTaps;
+        let mut runner = Runner { backend: self.backend, model: self.model, taps: &mut taps };
+        let rows = self.context.queue(&mut runner, &batch)?;
+        let found = self.backend.likeliest(&rows, k)?;
+        if found.is_none() {
+            self.logits = self.backend.read(&rows)?;
+            self.logits_of = self.ids.len();
+        }
+        Ok(found)
+    }
+
     /// Forgets rows whose tokens nobody has been given, and the last one's if its logits were not
     /// read.
     fn take_back(&mut self) -> Result<()> {
@@ -157,6 +185,9 @@ impl<'m, B: Backend> Session<'m, B> {
 
     /// Computes the ids that have not been, and reads the logits of the last.
     fn compute(&mut self, role: Role) -> Result<()> {
+        if self.logits_of == self.ids.len() {
+            return Ok(());
+        }
         let computed = self.context.length(0);
         let tokens = self.ids.get(computed..).unwrap_or_default();
         let mut taps = NoTaps;

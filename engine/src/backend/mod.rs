@@ -281,6 +281,12 @@ pub trait Backend: Sized {
         Err(Error::Usage(format!("id {at} of a backend that chooses none")))
     }
 
+    /// The `k` largest logits of one row with their ids, of equals those of lower ids. None if this
+    /// backend does not look for them, or they hold what is no number.
+    fn likeliest(&mut self, _: &Self::Rows, _k: usize) -> Result<Option<Vec<(u32, f32)>>> {
+        Ok(None)
+    }
+
     /// Waits until at most `ahead` of the passes after which this was called are under way.
     fn pace(&mut self, _ahead: usize) -> Result<()> {
         Ok(())

@@ -3,9 +3,8 @@
 //! changes the rules in the middle gets what a sequence has that never ran ahead.
 
 use super::subject;
-use crate::subject::{Feed, Machine, OnCuda, Subject, fixtures};
-use engine::backend::NoTaps;
-use engine::backend::cuda::Cuda;
+use crate::subject::{Defect, Feed, Machine, OnCpu, OnCuda, Subject, Wrapped, fixtures};
+use engine::backend::{Backend, NoTaps};
 use engine::batch::Role;
 use engine::forward::Logits;
 use engine::kv::Precision;
@@ -18,14 +17,21 @@ const TOKENS: usize = 60;
 const PROMPT: [u32; 5] = [3, 141, 59, 26, 5];
 const SEED: u64 = 20_260_828;
 
+/// How each token is to be chosen.
+type Rules = fn(usize) -> SamplerParams;
+
+const RULES: [(&str, Rules); 6] = [
+    ("greedy", |_| SamplerParams::greedy()),
+    ("by-chance", |_| heat(1.3)),
+    ("by-little-chance", |_| heat(0.05)),
+    ("among-forty", |_| SamplerParams { top_k: 40, top_p: 0.95, min_p: 0.05, ..heat(0.8) }),
+    ("among-many", |_| SamplerParams { top_k: 200, ..heat(1.5) }),
+    ("now-this-way-now-that", changing),
+];
+
 pub(super) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
-    for (name, rules) in [
-        ("greedy", rules as fn(usize) -> SamplerParams),
-        ("by-chance", |_| heat(1.3)),
-        ("by-little-chance", |_| heat(0.05)),
-        ("now-this-way-now-that", changing),
-    ] {
+    for (name, rules) in RULES {
         let fused = format!("cuda::fused::chooses-as-the-sampler::{name}");
         cases.push(Case::new(fused, move |_| {
             let (mut subject, _folder) = subject()?;
@@ -43,8 +49,25 @@ pub(super) fn cases() -> Vec<Case> {
     cases
 }
 
-fn rules(_: usize) -> SamplerParams {
-    SamplerParams::greedy()
+/// What a session makes of a backend that looks for the likeliest itself, on any machine.
+pub(super) fn on_cpu() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for (name, rules) in RULES {
+        for (model, path) in fixtures() {
+            cases.push(Case::new(format!("cpu::choose::{model}::{name}"), move |_| {
+                // The defect is not the point: both ways have it.
+                let wrapped = Wrapped::new(OnCpu::open()?, Defect::UpNotClampedBelow);
+                let mut subject = Subject::open(wrapped, &path, Profile::Reference, |_| ())?;
+                same(&mut subject, rules)?;
+                let few = (0..TOKENS).any(|at| rules(at).few().is_some());
+                match (subject.backend.asked > 0) == few {
+                    true => Ok(()),
+                    false => Err("the likeliest were asked for in vain, or not at all".into()),
+                }
+            }));
+        }
+    }
+    cases
 }
 
 fn heat(temperature: f32) -> SamplerParams {
@@ -61,8 +84,8 @@ fn changing(at: usize) -> SamplerParams {
     }
 }
 
-fn same(
-    subject: &mut Subject<Cuda>,
+fn same<B: Backend>(
+    subject: &mut Subject<B>,
     rules: impl Fn(usize) -> SamplerParams,
 ) -> Result<(), Failure> {
     let total = PROMPT.len() + TOKENS;
@@ -81,8 +104,8 @@ fn same(
 }
 
 /// Every row read, every id chosen by the sampler.
-fn step_by_step(
-    subject: &mut Subject<Cuda>,
+fn step_by_step<B: Backend>(
+    subject: &mut Subject<B>,
     total: usize,
     rules: &impl Fn(usize) -> SamplerParams,
 ) -> Result<Vec<u32>, Failure> {

@@ -26,7 +26,9 @@ pub(super) fn cases() -> Vec<Case> {
         let name = format!("cuda::fused::bits-do-not-depend-on-company::{name}");
         cases.push(Case::new(name, move |_| company(others)).requirements(["C19"]));
     }
-    cases.into_iter().map(|case| case.needs("cuda")).collect()
+    let mut cases: Vec<Case> = cases.into_iter().map(|case| case.needs("cuda")).collect();
+    cases.extend(follow::on_cpu());
+    cases
 }
 
 /// The model, and the folder its file is in.

@@ -196,6 +196,33 @@ impl Cuda {
         self.ops.choose.run(&self.stream, &self.scratch, &logits, step, to, how)
     }
 
+    /// The `k` largest logits of one row.
+    pub(super) fn likeliest_of(
+        &mut self,
+        logits: &Rows,
+        k: usize,
+    ) -> Result<Option<Vec<(u32, f32)>>> {
+        let words = 1 + 2 * k;
+        if k == 0 || k >= logits.width() || words > TOLD || logits.count() != 1 {
+            return Ok(None);
+        }
+        let mut told = match self.told.take() {
+            Some(told) => told,
+            None => self.new_told()?,
+        };
+        let ids = self.take(&mut told, words)?;
+        self.told = Some(told);
+        self.ops.choose.likeliest(&self.stream, logits, ids.address(0), k as u32)?;
+        match ids.wait(0)? {
+            Some(count) if count as usize == k => {
+                let word = |at| ids.wait(at).map(|word| word.unwrap_or(NO_NUMBER));
+                let pair = |i| Ok((word(1 + 2 * i)?, f32::from_bits(word(2 + 2 * i)?)));
+                (0..k).map(pair).collect::<Result<_>>().map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+
     fn new_told(&self) -> Result<Told> {
         let memory = Arc::new(Pinned::new(self.context(), 4 * TOLD)?);
         Ok(Told { memory, next: 0, picked: self.scratch.piece(4)? })

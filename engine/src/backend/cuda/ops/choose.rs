@@ -17,6 +17,7 @@ const MOST_SUMS: usize = 4096;
 
 pub(in crate::backend::cuda) struct Choose {
     largest: Function,
+    likeliest: Function,
     weigh: Function,
     draw: Function,
 }
@@ -26,9 +27,22 @@ impl Choose {
         let find = |symbol: &str| kernels.function("choose", symbol);
         Ok(Choose {
             largest: find("largest_f32")?,
+            likeliest: find("likeliest_f32")?,
             weigh: find("weigh_f32")?,
             draw: find("draw_f32")?,
         })
+    }
+
+    /// The `k` largest of the only row of logits, told to the words at `told`.
+    pub(in crate::backend::cuda) fn likeliest(
+        &self,
+        stream: &Stream,
+        logits: &Rows,
+        told: u64,
+        k: u32,
+    ) -> Result<()> {
+        let launch = self.likeliest.launch().block(LARGEST_THREADS, 1).arg(logits);
+        launch.arg(told).arg(small(logits.width())?).arg(k).on(stream)
     }
 
     /// What follows the only row of `step`, of which `logits` are.
