@@ -3,18 +3,18 @@
 // length alone, so a row's bits do not depend on the rows that share the decoded weights with it.
 #pragma once
 #include "reduce.cuh"
-#include "weight.cuh"
+#include "packed.cuh"
 
 // sums[r] = weights · x[r] for the first `count` of ROWS rows, in every lane of the warp.
 template <class F, int ROWS>
-__device__ __forceinline__ void dot_rows(const u8 *weights, const float *x, u32 width, u32 count,
-                                         float *sums) {
+__device__ __forceinline__ void dot_rows(const Line<F> &weights, const float *x, u32 width,
+                                         u32 count, float *sums) {
     float lanes[ROWS];
 #pragma unroll
     for (int r = 0; r < ROWS; r++) lanes[r] = 0.0f;
     for (u32 k = 8 * (threadIdx.x % 32); k < width; k += 256) {
         float w[8];
-        eight<F>(weights, k, width, w);
+        weights.eight(k, width, w);
 #pragma unroll
         for (int r = 0; r < ROWS; r++) {
             if (r < count) {

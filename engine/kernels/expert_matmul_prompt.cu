@@ -11,15 +11,16 @@ struct Tile {
 // out[s, o] = weight[e, o, :] · x[s / share, :] + bias[e, o] for the slots s of a tile, all of
 // expert e, whose rows s / used are of a prompt. Grid: (tiles, outputs / 64).
 template <class F>
-__device__ void expert_matmul(float *out, const float *x, const u8 *weight, const float *bias,
-                              const Row *step, const u32 *wanted, const u32 *order,
-                              const Tile *tiles, u32 width, u32 outputs, u32 share, u32 used) {
+__device__ void expert_matmul(float *out, const float *x, const u8 *weight, u64 layout,
+                              const float *bias, const Row *step, const u32 *wanted,
+                              const u32 *order, const Tile *tiles, u32 width, u32 outputs,
+                              u32 share, u32 used) {
     __shared__ tile::Shared shared;
     Tile own = tiles[blockIdx.x];
     if (own.count == 0) return;
     u32 output = blockIdx.y * tile::OUTPUTS;
     u64 matrix = static_cast<u64>(own.expert) * outputs;
-    tile::Lines lines;
+    tile::Lines<F> lines;
 #pragma unroll
     for (int i = 0; i < 2; i++) {
         u32 m = threadIdx.x / 4 + 32 * i, o = output + m;
@@ -27,7 +28,8 @@ __device__ void expert_matmul(float *out, const float *x, const u8 *weight, cons
         if (m < own.count) {
             lines.rows[i] = x + static_cast<u64>(order[own.first + m] / share) * width;
         }
-        lines.weights[i] = o < outputs ? weight + (matrix + o) * row_bytes<F>(width) : nullptr;
+        lines.there[i] = o < outputs;
+        lines.weights[i] = Line<F>(weight, matrix + (o < outputs ? o : 0), width, layout);
     }
     tile::product<F>(shared, lines, width, [&](int m, int n, float sum) {
         u32 o = output + n;
@@ -40,10 +42,11 @@ __device__ void expert_matmul(float *out, const float *x, const u8 *weight, cons
 
 #define EXPERT_MATMUL(FORMAT, NAME)                                                              \
     extern "C" __global__ void __launch_bounds__(128) expert_matmul_prompt_f32_##NAME(           \
-        float *out, const float *x, const u8 *weight, const float *bias, const Row *step,        \
-        const u32 *wanted, const u32 *order, const Tile *tiles, u32 width, u32 outputs,          \
-        u32 share, u32 used) {                                                                   \
-        expert_matmul<FORMAT>(out, x, weight, bias, step, wanted, order, tiles, width, outputs,  \
-                              share, used);                                                      \
+        float *out, const float *x, const u8 *weight, u64 layout, const float *bias,             \
+        const Row *step, const u32 *wanted, const u32 *order, const Tile *tiles, u32 width,      \
+        u32 outputs, u32 share, u32 used) {                                                      \
+        expert_matmul<FORMAT>(out, x, weight, layout, bias, step, wanted, order, tiles, width,   \
+                              outputs, share, used);                                             \
     }
 EACH_FORMAT(EXPERT_MATMUL)
+EACH_PACKED(EXPERT_MATMUL)

@@ -10,14 +10,16 @@ constexpr int ROWS = 8;
 // step behind each row of `x`, if they are not all of the step's. Grid: (outputs / warps,
 // rows / ROWS).
 template <class F>
-__device__ void matmul(float *out, const float *x, const u8 *weight, const float *bias,
-                       const Row *step, const u32 *wanted, u32 width, u32 outputs, u32 rows) {
+__device__ void matmul(float *out, const float *x, const u8 *weight, u64 layout,
+                       const float *bias, const Row *step, const u32 *wanted, u32 width,
+                       u32 outputs, u32 rows) {
     u32 output = blockIdx.x * (blockDim.x / 32) + threadIdx.x / 32;
     if (output >= outputs) return;
     u64 first = static_cast<u64>(blockIdx.y) * ROWS;
     u32 count = min(static_cast<u32>(rows - first), static_cast<u32>(ROWS));
     float sums[ROWS];
-    dot_rows<F, ROWS>(weight + output * row_bytes<F>(width), x + first * width, width, count, sums);
+    Line<F> line(weight, output, width, layout);
+    dot_rows<F, ROWS>(line, x + first * width, width, count, sums);
     if (threadIdx.x % 32 != 0) return;
 #pragma unroll
     for (int r = 0; r < ROWS; r++) {
@@ -28,8 +30,9 @@ __device__ void matmul(float *out, const float *x, const u8 *weight, const float
 
 #define MATMUL(FORMAT, NAME)                                                                     \
     extern "C" __global__ void __launch_bounds__(128) matmul_f32_##NAME(                         \
-        float *out, const float *x, const u8 *weight, const float *bias, const Row *step,        \
-        const u32 *wanted, u32 width, u32 outputs, u32 rows) {                                   \
-        matmul<FORMAT>(out, x, weight, bias, step, wanted, width, outputs, rows);                \
+        float *out, const float *x, const u8 *weight, u64 layout, const float *bias,             \
+        const Row *step, const u32 *wanted, u32 width, u32 outputs, u32 rows) {                  \
+        matmul<FORMAT>(out, x, weight, layout, bias, step, wanted, width, outputs, rows);        \
     }
 EACH_FORMAT(MATMUL)
+EACH_PACKED(MATMUL)

@@ -7,16 +7,18 @@
 // the step behind each row of `x`, if they are not all of the step's. Grid: (rows / 64,
 // outputs / 64), so that blocks that run together share weights.
 template <class F>
-__device__ void matmul(float *out, const float *x, const u8 *weight, const float *bias,
-                       const Row *step, const u32 *wanted, u32 width, u32 outputs, u32 rows) {
+__device__ void matmul(float *out, const float *x, const u8 *weight, u64 layout,
+                       const float *bias, const Row *step, const u32 *wanted, u32 width,
+                       u32 outputs, u32 rows) {
     __shared__ tile::Shared shared;
     u32 row = blockIdx.x * tile::ROWS, output = blockIdx.y * tile::OUTPUTS;
-    tile::Lines lines;
+    tile::Lines<F> lines;
 #pragma unroll
     for (int i = 0; i < 2; i++) {
         u32 r = row + threadIdx.x / 4 + 32 * i, o = output + threadIdx.x / 4 + 32 * i;
         lines.rows[i] = r < rows ? x + static_cast<u64>(r) * width : nullptr;
-        lines.weights[i] = o < outputs ? weight + o * row_bytes<F>(width) : nullptr;
+        lines.there[i] = o < outputs;
+        lines.weights[i] = Line<F>(weight, o < outputs ? o : 0, width, layout);
     }
     tile::product<F>(shared, lines, width, [&](int m, int n, float sum) {
         u32 r = row + m, o = output + n;
@@ -27,8 +29,9 @@ __device__ void matmul(float *out, const float *x, const u8 *weight, const float
 
 #define MATMUL(FORMAT, NAME)                                                                     \
     extern "C" __global__ void __launch_bounds__(128) matmul_prompt_f32_##NAME(                  \
-        float *out, const float *x, const u8 *weight, const float *bias, const Row *step,        \
-        const u32 *wanted, u32 width, u32 outputs, u32 rows) {                                   \
-        matmul<FORMAT>(out, x, weight, bias, step, wanted, width, outputs, rows);                \
+        float *out, const float *x, const u8 *weight, u64 layout, const float *bias,             \
+        const Row *step, const u32 *wanted, u32 width, u32 outputs, u32 rows) {                  \
+        matmul<FORMAT>(out, x, weight, layout, bias, step, wanted, width, outputs, rows);        \
     }
 EACH_FORMAT(MATMUL)
+EACH_PACKED(MATMUL)

@@ -6,7 +6,7 @@
 // The order depends on the length of a row alone. Which rows share a tile decides nothing: each row
 // of a tile meets only its own numbers.
 #pragma once
-#include "weight.cuh"
+#include "packed.cuh"
 
 namespace tile {
 
@@ -103,13 +103,15 @@ struct Fetched {
 };
 
 // Where a tile's numbers are. `rows[i]` is null for a row that is not there.
+template <class F>
 struct Lines {
     const float *rows[2];
-    const u8 *weights[2];
+    Line<F> weights[2];
+    bool there[2];
 };
 
 template <class F>
-__device__ __forceinline__ void fetch(Fetched *into, const Lines &lines, u32 k, u32 width) {
+__device__ __forceinline__ void fetch(Fetched *into, const Lines<F> &lines, u32 k, u32 width) {
     k += 8 * (threadIdx.x % 4);
 #pragma unroll
     for (int i = 0; i < 2; i++) {
@@ -119,7 +121,7 @@ __device__ __forceinline__ void fetch(Fetched *into, const Lines &lines, u32 k, 
             into->x[i][j] = there ? lines.rows[i][k + j] : 0.0f;
             into->w[i][j] = 0.0f;
         }
-        if (lines.weights[i] && k < width) eight<F>(lines.weights[i], k, width, into->w[i]);
+        if (lines.there[i] && k < width) lines.weights[i].eight(k, width, into->w[i]);
     }
 }
 
@@ -137,7 +139,7 @@ __device__ __forceinline__ void put(Shared &shared, const Fetched &fetched) {
 
 // All of a row's length; `done(row, output, sum)` hears of each sum of the tile.
 template <class F, class Done>
-__device__ __forceinline__ void product(Shared &shared, const Lines &lines, u32 width,
+__device__ __forceinline__ void product(Shared &shared, const Lines<F> &lines, u32 width,
                                         const Done &done) {
     int warp = threadIdx.x / 32, row = 32 * (warp % 2), output = 32 * (warp / 2);
     Sums sums = {};

@@ -291,3 +291,17 @@ template <class F>
 __device__ __forceinline__ void eight(const u8 *row, u32 k, u32 width, float *w) {
     Eight<(F::LEN > 1)>::template load<F>(row, k, width, w);
 }
+
+// A row of a matrix as its file holds it; packed.cuh has the other ways a row can lie. `layout`
+// says what those need to know.
+template <class F>
+struct Line {
+    const u8 *at;
+    __device__ Line() {}
+    __device__ Line(const u8 *weight, u64 row, u32 width, u64) {
+        at = weight + row * row_bytes<F>(width);
+    }
+    __device__ __forceinline__ void eight(u32 k, u32 width, float *w) const {
+        ::eight<F>(at, k, width, w);
+    }
+};

@@ -59,6 +59,7 @@ impl<B: Backend> Model<B> {
         let Description { architecture, tensors } = description;
         let upload = |at: usize, role| backend.upload(file, at, role);
         let weights = tensors.map(upload, progress)?;
+        let weights = backend.arrange(&architecture, weights)?;
         Ok(Model::new(architecture, weights))
     }
 

@@ -8,8 +8,7 @@
 //! puts no BOS there, so neither do we. What does not fill a chunk is left out.
 
 use crate::backend::{Backend, NoTaps};
-use crate::batch::ROWS;
-use crate::batch::Role;
+use crate::batch::{ROWS, Role};
 use crate::error::{Error, Result};
 use crate::forward::{Context, Logits, Runner};
 use crate::kv::{CachePlan, Precision};

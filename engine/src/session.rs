@@ -6,7 +6,7 @@
 //! out, so that the device never waits for its caller. What was queued in vain is taken back.
 
 use crate::backend::{Backend, Follow, NoTaps};
-use crate::batch::{ROWS, Role};
+use crate::batch::Role;
 use crate::error::{Error, Result};
 use crate::forward::{Context, Logits, Runner};
 use crate::kv::{CachePlan, Precision};
@@ -54,7 +54,8 @@ impl<'m, B: Backend> Session<'m, B> {
             let detail = format!("a sequence of {total} tokens; this model knows 1 to {most}");
             return Err(Error::Usage(detail));
         }
-        let plan = CachePlan::new(&model.architecture, 1, total, ROWS.min(total), kv);
+        let rows = backend.rows_at_once().min(total);
+        let plan = CachePlan::new(&model.architecture, 1, total, rows, kv);
         let context = Context::new(backend, plan)?;
         Ok(Session {
             backend,

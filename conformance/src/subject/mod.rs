@@ -30,6 +30,8 @@ pub trait Machine: 'static {
     const NAME: &'static str;
     /// What the machine must have for it, as a capability.
     const NEEDS: Option<&'static str>;
+    /// Whether it rounds both sides of a prompt's products to 11 bits.
+    const ROUNDED: bool = false;
 
     /// A fresh one.
     fn open() -> Result<Self::Backend>;
@@ -61,6 +63,20 @@ impl Machine for OnCuda {
         // Poison is written memory, in which a tool that looks for unwritten memory finds none.
         let poisoned = std::env::var_os("ORCD_UNPOISONED").is_none();
         Cuda::on(&loaded_kernels()?, poisoned)
+    }
+}
+
+/// The same with products of prompts in 16 bits.
+pub struct OnCudaFast;
+
+impl Machine for OnCudaFast {
+    type Backend = Cuda;
+    const NAME: &'static str = "cuda::fast";
+    const NEEDS: Option<&'static str> = Some("cuda");
+    const ROUNDED: bool = true;
+
+    fn open() -> Result<Cuda> {
+        OnCuda::open().map(Cuda::fast)
     }
 }
 

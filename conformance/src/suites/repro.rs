@@ -2,7 +2,9 @@
 //! on nothing else. Each case asks the same prompt in another way and wants the same bytes. The
 //! negative control breaks one reduction on purpose and must be caught.
 
-use crate::subject::{Defect, Feed, Machine, OnCpu, OnCpuFast, OnCuda, OnFiveThreads, OnOneThread};
+use crate::subject::{
+    Defect, Feed, Machine, OnCpu, OnCpuFast, OnCuda, OnCudaFast, OnFiveThreads, OnOneThread,
+};
 use crate::subject::{Subject, Wrapped, fixtures};
 use crate::worker;
 use engine::backend::{Backend, NoTaps};
@@ -24,6 +26,7 @@ pub(super) fn cases() -> Vec<Case> {
     let mut cases = on::<OnCpu>();
     cases.extend(on::<OnCpuFast>());
     cases.extend(on::<OnCuda>());
+    cases.extend(on::<OnCudaFast>());
     for (model, path) in fixtures() {
         // The CPU computes prompt and generated rows alike; others need not.
         let mut cpu = |way: &str, check: fn(&Path) -> Result<(), Failure>| {

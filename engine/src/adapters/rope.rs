@@ -85,44 +85,70 @@ pub enum Arithmetic {
     F32Recurrence,
 }
 
+/// A rotation for sequences of one length: what does not depend on the position is worked out once.
+#[derive(Debug, Clone)]
+pub struct Turner<'r> {
+    rope: &'r Rope,
+    factors: Option<&'r [f32]>,
+    frequencies: Vec<f64>,
+}
+
+impl Turner<'_> {
+    /// Cosine and sine of each pair, times the magnitude, for a row at `position`.
+    pub fn turn(&self, position: u32, cos: &mut [f32], sin: &mut [f32]) {
+        let Turner { rope, factors, frequencies } = self;
+        if rope.arithmetic == Arithmetic::F32Recurrence {
+            return rope.recurrence(position, factor_of(*factors), cos, sin);
+        }
+        let magnitude = f64::from(rope.magnitude);
+        for ((cos, sin), frequency) in cos.iter_mut().zip(sin).zip(frequencies) {
+            let (s, c) = (f64::from(position) * frequency).sin_cos();
+            (*cos, *sin) = ((c * magnitude) as f32, (s * magnitude) as f32);
+        }
+    }
+}
+
+/// What each pair's frequency is divided by.
+fn factor_of(factors: Option<&[f32]>) -> impl Fn(usize) -> f32 {
+    move |pair| factors.and_then(|all| all.get(pair)).copied().unwrap_or(1.0)
+}
+
 impl Rope {
     /// How many pairs turn.
     pub fn pairs(&self) -> usize {
         self.dims / 2
     }
 
+    /// What turns rows of a sequence that was declared to have `total` positions.
+    pub fn turner(&self, total: u32) -> Turner<'_> {
+        let factors = match &self.factors {
+            Factors::None => None,
+            Factors::Fixed(factors) => Some(factors.as_slice()),
+            Factors::ByLength { original, short, .. } if total <= *original => Some(&short[..]),
+            Factors::ByLength { long, .. } => Some(&long[..]),
+        };
+        let frequencies = match self.arithmetic {
+            Arithmetic::Exact => self.frequencies(factor_of(factors)),
+            Arithmetic::F32Recurrence => Vec::new(),
+        };
+        Turner { rope: self, factors, frequencies }
+    }
+
     /// Cosine and sine of each pair, times the magnitude, for a row at `position` of a sequence
     /// that was declared to have `total` positions.
     pub fn turn(&self, position: u32, total: u32, cos: &mut [f32], sin: &mut [f32]) {
-        let factors = match &self.factors {
-            Factors::None => None,
-            Factors::Fixed(factors) => Some(factors),
-            Factors::ByLength { original, short, .. } if total <= *original => Some(short),
-            Factors::ByLength { long, .. } => Some(long),
-        };
-        let factor = |pair: usize| factors.and_then(|all| all.get(pair)).copied().unwrap_or(1.0);
-        match self.arithmetic {
-            Arithmetic::Exact => self.exact(position, factor, cos, sin),
-            Arithmetic::F32Recurrence => self.recurrence(position, factor, cos, sin),
-        }
+        self.turner(total).turn(position, cos, sin);
     }
 
-    fn exact(
-        &self,
-        position: u32,
-        factor: impl Fn(usize) -> f32,
-        cos: &mut [f32],
-        sin: &mut [f32],
-    ) {
-        let magnitude = f64::from(self.magnitude);
-        for (pair, (cos, sin)) in cos.iter_mut().zip(sin).enumerate() {
+    /// Radians a position of each pair, in exact arithmetic.
+    fn frequencies(&self, factor: impl Fn(usize) -> f32) -> Vec<f64> {
+        let one = |pair: usize| {
             let exponent = -2.0 * pair as f64 / self.dims as f64;
             let full = f64::from(self.base).powf(exponent) / f64::from(factor(pair));
             let kept = self.kept(pair);
-            let frequency = full * (kept + (1.0 - kept) * self.stretch());
-            let (s, c) = (f64::from(position) * frequency).sin_cos();
-            (*cos, *sin) = ((c * magnitude) as f32, (s * magnitude) as f32);
-        }
+            full * (kept + (1.0 - kept) * self.stretch())
+        };
+        (0..self.pairs()).map(one).collect()
     }
 
     fn recurrence(

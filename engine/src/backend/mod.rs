@@ -15,7 +15,7 @@ pub use taps::{NoTaps, Tap, Taps};
 
 use crate::adapters::weights::NormWeights;
 use crate::adapters::{Activation, Architecture, Attention, Norm, Role, Rope, Weights};
-use crate::batch::Batch;
+use crate::batch::{Batch, ROWS};
 use crate::error::{Error, Result};
 use crate::kv::{CachePlan, Precision};
 use crate::loader::Gguf;
@@ -104,6 +104,20 @@ pub trait Backend: Sized {
 
     /// Takes a tensor (the one at `position` of the file) in. Values and byte count stay the same.
     fn upload(&mut self, file: &Arc<Gguf>, position: usize, role: Role) -> Result<Self::Weight>;
+
+    /// Rows of a prompt that are best computed together.
+    fn rows_at_once(&self) -> usize {
+        ROWS
+    }
+
+    /// Brings the weights of a whole model into the order in which this backend reads them.
+    fn arrange(
+        &mut self,
+        _architecture: &Architecture,
+        weights: Weights<Self::Weight>,
+    ) -> Result<Weights<Self::Weight>> {
+        Ok(weights)
+    }
 
     /// An empty cache.
     fn cache(&mut self, plan: &CachePlan) -> Result<Self::Cache>;

@@ -42,8 +42,8 @@ pub(super) struct PlaceArgs {
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     backend: Device,
 
-    /// How activations enter products on the CPU: 'exact' (as they are), or 'fast' (rounded to 8
-    /// bits wherever a matrix holds codes)
+    /// How activations enter products: 'exact' (as they are), or 'fast' (on the CPU rounded to 8
+    /// bits wherever a matrix holds codes, on CUDA to 11 bits in prompts)
     #[arg(long, default_value = "exact")]
     precision: Precision,
 
@@ -145,13 +145,11 @@ impl PlaceArgs {
                 let ready = self.ready(cpu, path, file, description)?;
                 work.run(Ready { loading: started.elapsed(), ..ready }, output)
             }
-            Device::Cuda(_) if self.precision == Precision::Fast => {
-                Err(Error::Usage("--precision fast is the processor's: use --backend cpu".into()))
-            }
             Device::Cuda(ordinal) => {
                 let text = format!("opening cuda:{ordinal}; new kernels are compiled once");
                 let bar = Progress::waiting(text);
                 let cuda = Cuda::open(ordinal)?;
+                let cuda = if self.precision == Precision::Fast { cuda.fast() } else { cuda };
                 drop(bar);
                 let ready = self.ready(cuda, path, file, description)?;
                 work.run(Ready { loading: started.elapsed(), ..ready }, output)

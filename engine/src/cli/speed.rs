@@ -2,7 +2,6 @@
 //! prints nothing.
 
 use crate::backend::{Backend, NoTaps};
-use crate::batch::ROWS;
 use crate::batch::{Batch, Role};
 use crate::cost::Cost;
 use crate::error::{Error, Result};
@@ -105,7 +104,7 @@ impl<B: Backend> Bench<'_, B> {
             let name = shape.name();
             return Err(Error::Usage(format!("{name}: this model has only {most} positions")));
         }
-        let rows = ROWS.min(total).max(shape.sequences);
+        let rows = self.backend.rows_at_once().min(total).max(shape.sequences);
         let plan = CachePlan::new(&self.model.architecture, shape.sequences, total, rows, self.kv);
         let mut context = Context::new(self.backend, plan)?;
         let pasts = self.fill(&mut context, shape)?;

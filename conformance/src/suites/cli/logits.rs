@@ -112,7 +112,6 @@ fn refusals() -> Result<(), Failure> {
     with("@/nowhere/ids", "")?.refused(2, &["/nowhere/ids"])?;
     with("1", "--backend abacus")?.refused(2, &["abacus", "cpu"])?;
     with("1", "--precision rough")?.refused(2, &["rough", "exact", "fast"])?;
-    with("1", "--backend cuda:0 --precision fast")?.refused(2, &["--precision fast"])?;
     with("1", "--profile mine")?.refused(2, &["mine", "reference", "llama.cpp"])?;
     match std::fs::exists(&out)? {
         false => Ok(()),

@@ -6,7 +6,7 @@ mod isolated;
 mod mutants;
 mod oracle;
 
-use crate::subject::{OnCpu, OnCuda};
+use crate::subject::{OnCpu, OnCuda, OnCudaFast};
 use harness::Case;
 use harness::vector::Budget;
 
@@ -17,6 +17,7 @@ pub(super) fn cases() -> Vec<Case> {
     cases.extend(mutants::cases::<OnCpu>());
     cases.extend(chained::cases::<OnCuda>());
     cases.extend(isolated::cases::<OnCuda>());
+    cases.extend(chained::rounded::<OnCudaFast>());
     cases
 }
 

@@ -6,12 +6,13 @@ mod error;
 mod follow;
 
 use crate::models;
-use crate::subject::{Feed, Machine, OnCuda, Subject};
+use crate::subject::{Feed, Machine, OnCuda, Subject, loaded_kernels};
 use engine::backend::NoTaps;
-use engine::backend::cuda::Cuda;
+use engine::backend::cuda::{Cuda, Owner};
 use engine::batch::{Batch, Role};
 use engine::forward::{Context, Logits};
 use engine::kv::Precision;
+use engine::loader::gguf::TensorInfo;
 use engine::profile::Profile;
 use harness::{Case, Failure};
 use tempfile::TempDir;
@@ -26,9 +27,36 @@ pub(super) fn cases() -> Vec<Case> {
         let name = format!("cuda::fused::bits-do-not-depend-on-company::{name}");
         cases.push(Case::new(name, move |_| company(others)).requirements(["C19"]));
     }
+    cases.push(Case::new("cuda::fused::weights-are-held-once", |_| once()));
     let mut cases: Vec<Case> = cases.into_iter().map(|case| case.needs("cuda")).collect();
     cases.extend(follow::on_cpu());
     cases
+}
+
+/// The decode layout takes the place of the file's: what is held is what the file holds, and while
+/// loading a layer's gate and up at most besides.
+fn once() -> Result<(), Failure> {
+    let folder = tempfile::tempdir()?;
+    let file = models::open("gpt-oss-fused", 0, folder.path())?;
+    let size = |info: &TensorInfo| file.view(info).data.len() as u64;
+    let bytes: u64 = file.tensors().iter().map(size).sum();
+    let largest = file.tensors().iter().map(size).max().unwrap_or(0);
+    drop(file);
+    let context = loaded_kernels()?.context().clone();
+    let before = context.ledger();
+    let (subject, _folder) = subject()?;
+    let after = context.ledger();
+    let held = (after.held(Owner::Weights) - before.held(Owner::Weights)) as u64;
+    drop(subject);
+    // Vectors are kept in f32, whatever the file has.
+    if held < bytes || held > bytes + bytes / 50 {
+        return Err(format!("{held} bytes of weights are held, {bytes} are in the file").into());
+    }
+    let peak = (after.peak() - before.total()) as u64;
+    match peak <= held + 2 * largest + (1 << 20) || after.peak() == before.peak() {
+        true => Ok(()),
+        false => Err(format!("{peak} bytes at once for {held}, largest {largest}").into()),
+    }
 }
 
 /// The model, and the folder its file is in.

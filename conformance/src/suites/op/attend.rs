@@ -70,12 +70,12 @@ const SHAPES: &[(&str, Shape)] = &[
 
 pub(super) fn add<M: Machine>(cases: &mut Cases<M>) {
     for (name, shape) in SHAPES {
-        let body = |b: &mut M::Backend, random: &mut Random| judge(b, random, shape);
+        let body = |b: &mut M::Backend, random: &mut Random| judge::<M>(b, random, shape);
         cases.add(format!("attend::{name}"), Box::new(body));
     }
     let body = |b: &mut M::Backend, random: &mut Random| repeated_heads(b, random);
     cases.add("attend::gqa-equals-mha-with-repeated-heads".into(), Box::new(body));
-    let body = |b: &mut M::Backend, random: &mut Random| large_scores(b, random);
+    let body = |b: &mut M::Backend, random: &mut Random| large_scores::<M>(b, random);
     cases.add("attend::scores-far-apart".into(), Box::new(body));
 }
 
@@ -178,12 +178,16 @@ fn expected(
     want
 }
 
-fn judge<B: Backend>(backend: &mut B, random: &mut Random, shape: &Shape) -> Result<(), Failure> {
-    judge_sized(backend, random, shape, 2.0)
+fn judge<M: Machine>(
+    backend: &mut M::Backend,
+    random: &mut Random,
+    shape: &Shape,
+) -> Result<(), Failure> {
+    judge_sized::<M>(backend, random, shape, 2.0)
 }
 
-fn judge_sized<B: Backend>(
-    backend: &mut B,
+fn judge_sized<M: Machine>(
+    backend: &mut M::Backend,
     random: &mut Random,
     shape: &Shape,
     size: f32,
@@ -201,9 +205,15 @@ fn judge_sized<B: Backend>(
     let got = answer(backend, shape, input, weight.as_ref())?;
     let want = expected(shape, input, shape.sinks.then_some(&sinks[..]));
     // A score's f32 error grows with its size, and the softmax turns it into a relative one.
+    let (nmse, why) = match M::ROUNDED {
+        true => (3e-6, "queries, keys, shares and values of 11 bits"),
+        false => {
+            (1e-11, "f32 scores and sums; thousands of values, or two elements, nearly cancel")
+        }
+    };
     let budget = Budget {
-        worst_row_nmse: Some(1e-11 * f64::from(size / 2.0).powi(4)),
-        why: "f32 scores and sums; thousands of values, or two elements, nearly cancel".into(),
+        worst_row_nmse: Some(nmse * f64::from(size / 2.0).powi(4)),
+        why: why.into(),
         ..Budget::default()
     };
     compare::arrays("attention", &got, &f32s(&want))
@@ -213,8 +223,8 @@ fn judge_sized<B: Backend>(
 }
 
 /// Scores of hundreds: what is not the largest vanishes, and nothing overflows.
-fn large_scores<B: Backend>(backend: &mut B, random: &mut Random) -> Result<(), Failure> {
-    judge_sized(backend, random, &GROUPED, 30.0)
+fn large_scores<M: Machine>(backend: &mut M::Backend, random: &mut Random) -> Result<(), Failure> {
+    judge_sized::<M>(backend, random, &GROUPED, 30.0)
 }
 
 /// Each key head repeated for its group gives the same bits as sharing it.

@@ -1,7 +1,7 @@
 //! Products with the experts that were picked, and their sum.
 
 use super::data::{File, Random, formats, values, vector};
-use super::{Cases, ROLES, Roles, SPLIT, f32s, f64s, step_of, within};
+use super::{Cases, ROLES, Roles, f32s, f64s, products, step_of, within};
 use crate::reference::ops;
 use crate::subject::Machine;
 use engine::adapters::Role;
@@ -31,7 +31,7 @@ pub(super) fn add<M: Machine>(cases: &mut Cases<M>) {
             let of = format!("{rows}x{used}-of-{experts}::{width}-to-{outputs}::{from}::{role}");
             let name = format!("expert_matmul::{}::{of}", format.name);
             let how = (source, roles);
-            cases.add(name, Box::new(move |b, random| product(b, random, format, shape, how)));
+            cases.add(name, Box::new(move |b, random| product::<M>(b, random, format, shape, how)));
         }
     };
     for format in formats() {
@@ -50,8 +50,8 @@ pub(super) fn add<M: Machine>(cases: &mut Cases<M>) {
     }
 }
 
-fn product<B: Backend>(
-    backend: &mut B,
+fn product<M: Machine>(
+    backend: &mut M::Backend,
     random: &mut Random,
     format: &'static Format,
     (rows, experts, used, outputs, width): Shape,
@@ -84,7 +84,7 @@ fn product<B: Backend>(
     }
     compare::arrays("product", &got, &f32s(&want))
         .shape(&[("row", rows), ("expert", used), ("output", outputs)])
-        .within(&within(1e-11, SPLIT))?;
+        .within(&products::<M>(outputs))?;
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! Products of rows with matrices of every block format; a row's bits in any company.
 
 use super::data::{File, Random, formats, values, vector};
-use super::{Cases, ROLES, Roles, SPLIT, f32s, f64s, step_of, within};
+use super::{Cases, ROLES, Roles, f32s, f64s, products, step_of};
 use crate::reference::ops;
 use crate::subject::Machine;
 use engine::adapters::Role;
@@ -40,7 +40,7 @@ pub(super) fn add<M: Machine>(cases: &mut Cases<M>) {
             for (role, roles) in ROLES {
                 let name = format!("matmul::{}::{}::{role}", format.name, shape.name);
                 let body = move |b: &mut M::Backend, random: &mut Random| {
-                    product(b, random, format, shape, roles)
+                    product::<M>(b, random, format, shape, roles)
                 };
                 cases.add(name, Box::new(body));
             }
@@ -52,8 +52,8 @@ pub(super) fn add<M: Machine>(cases: &mut Cases<M>) {
     }
 }
 
-fn product<B: Backend>(
-    backend: &mut B,
+fn product<M: Machine>(
+    backend: &mut M::Backend,
     random: &mut Random,
     format: &'static Format,
     shape: &Shape,
@@ -70,7 +70,7 @@ fn product<B: Backend>(
     let out = backend.matmul(&weight, Some(&bias_weight), &input, &step)?;
     let got = backend.read(&out)?;
     let want = ops::matmul(&f64s(&x), &values(format, &bytes)?, Some(&f64s(&bias)), width);
-    let budget = within(1e-11, SPLIT);
+    let budget = products::<M>(outputs);
     compare::arrays("product", &got, &f32s(&want))
         .shape(&[("row", rows), ("output", outputs)])
         .input("x", &x)

@@ -9,13 +9,15 @@ mod embed;
 mod experts;
 mod matmul;
 mod norm;
+mod packed;
 mod reference;
 mod rope;
 mod route;
 mod rows;
 
-use crate::subject::{Machine, OnCpu, OnCuda};
+use crate::subject::{Machine, OnCpu, OnCuda, OnCudaFast};
 use engine::backend::Backend;
+use engine::backend::cuda::Cuda;
 use engine::batch::{Batch, Role, Row};
 use engine::error::Result as EngineResult;
 use harness::vector::Budget;
@@ -26,7 +28,16 @@ pub(super) fn cases() -> Vec<Case> {
     let mut cases = reference::cases();
     cases.extend(on::<OnCpu>());
     cases.extend(on::<OnCuda>());
+    cases.extend(packed_on::<OnCuda>());
+    cases.extend(on::<OnCudaFast>());
+    cases.extend(packed_on::<OnCudaFast>());
     cases
+}
+
+fn packed_on<M: Machine<Backend = Cuda>>() -> Vec<Case> {
+    let mut cases = Cases::<M> { list: Vec::new(), machine: PhantomData };
+    packed::add(&mut cases);
+    cases.list
 }
 
 fn on<M: Machine>() -> Vec<Case> {
@@ -108,6 +119,18 @@ fn count(n: usize) -> Vec<u32> {
 
 /// Why a product may be off, by about 1e-14; 2e-12 was met where three sums of a toy nearly cancel.
 const SPLIT: &str = "f32 sums, in lanes or of numbers split into two of tf32: 22 bits of 24";
+
+/// Why one in 16 bits may be off: rounding to 11 bits moves a number by 1.9e-4 of it (root mean
+/// square), and a product has two.
+const ROUNDED: &str = "both factors have 11 bits: 9e-8; the few sums of a toy may nearly cancel";
+
+/// How far products of `outputs` sums a row may be off on a machine.
+fn products<M: Machine>(outputs: usize) -> Budget {
+    match M::ROUNDED {
+        true => within(3e-7 * (1.0 + 300.0 / outputs as f64), ROUNDED),
+        false => within(1e-11, SPLIT),
+    }
+}
 
 /// At most `nmse` off, over everything and over the worst row.
 fn within(nmse: f64, why: &str) -> Budget {

@@ -2,18 +2,21 @@
 //! The bits of a row depend on the model, the row's own past and its role; never on its company.
 
 use super::context::Context;
+use super::decode;
+
 use super::generate::{Ids, Told};
 use super::kernels::Kernels;
 use super::kv::Cache;
+use super::layout::Layout;
 use super::loading::Loading;
 use super::memory::Pinned;
-use super::ops::{Groups, Ops, Product, read_speed};
+use super::ops::{Factors, Groups, Ops, Product, Sorted, TILE, TOKENS, read_speed};
 use super::rows::{Piece, Rows, Scratch};
 use super::step::Step;
 use super::stream::{Event, Stream};
 use super::tensor::Tensor;
 use crate::adapters::weights::NormWeights;
-use crate::adapters::{Activation, Attention, Norm, Role, Rope};
+use crate::adapters::{Activation, Architecture, Attention, Norm, Role, Rope, Weights};
 use crate::backend::{Backend, Follow, Pass, Source, composed};
 use crate::batch::Batch;
 use crate::error::{Error, Result};
@@ -36,6 +39,8 @@ pub struct Cuda {
     pub(super) told: Option<Told>,
     /// Passes whose end somebody may wait for, oldest first.
     passes: VecDeque<Event>,
+    /// Whether rows of prompts are rounded to 16 bits.
+    fast: bool,
     /// Where rows land on the host before they are handed on.
     landing: Option<Pinned>,
 }
@@ -51,8 +56,9 @@ pub struct Routing {
     pub(super) rows: usize,
     /// How many experts there are to pick from.
     pub(super) experts: usize,
-    /// Slots by expert; sorted when the first product needs it.
-    groups: OnceCell<Groups>,
+    /// Slots by expert, in pieces for exact products and for fast ones; sorted when the first
+    /// product needs it.
+    groups: [OnceCell<Groups>; 2],
 }
 
 impl Routing {
@@ -75,9 +81,25 @@ impl Cuda {
         let stream = Arc::new(Stream::new(&context)?);
         let ops = Ops::new(kernels)?;
         let scratch = Scratch::new(&stream, poisoned);
-        let (kernels, loading) = (kernels.clone(), Loading::new(&stream));
-        let (told, passes, landing) = (None, VecDeque::new(), None);
-        Ok(Cuda { context, stream, kernels, scratch, ops, loading, told, passes, landing })
+        let loading = Loading::new(&stream);
+        Ok(Cuda {
+            context,
+            stream,
+            kernels: kernels.clone(),
+            scratch,
+            ops,
+            loading,
+            told: None,
+            passes: VecDeque::new(),
+            fast: false,
+            landing: None,
+        })
+    }
+
+    /// The same with products of prompts in 16 bits; see fast.cuh.
+    #[must_use]
+    pub fn fast(self) -> Cuda {
+        Cuda { fast: true, ..self }
     }
 
     /// The device it runs on.
@@ -93,6 +115,40 @@ impl Cuda {
     /// Its way to kernels.
     pub fn kernels(&self) -> &Arc<Kernels> {
         &self.kernels
+    }
+
+    /// The same matrix in items, as the decode kernels read it.
+    pub fn in_items(&self, matrix: &Tensor, layout: Layout) -> Result<Tensor> {
+        let [packed] = self.ops.repack.items(&self.stream, [matrix], layout)?;
+        Ok(packed)
+    }
+
+    /// The same gate and up, interleaved.
+    pub fn in_pairs(&self, gate: &Tensor, up: &Tensor) -> Result<[Tensor; 2]> {
+        self.ops.repack.pairs(&self.stream, gate, up)
+    }
+
+    /// The same matrix of experts in units.
+    pub fn in_units(&self, matrix: &Tensor, layout: Layout) -> Result<Tensor> {
+        self.ops.repack.units(&self.stream, matrix, layout)
+    }
+
+    /// Whether a prompt's products with `weight` are computed in 16 bits: not where the file has
+    /// f32, as routers are, whose choices rounding could change.
+    fn is_fast(&self, weight: &Tensor) -> bool {
+        self.fast && weight.format.name != "F32"
+    }
+
+    /// A routing's slots by expert.
+    fn groups<'r>(&self, routing: &'r Routing, fast: bool) -> Result<&'r Groups> {
+        let kept = &routing.groups[usize::from(fast)];
+        if let Some(groups) = kept.get() {
+            return Ok(groups);
+        }
+        let rows = if fast { TOKENS } else { TILE };
+        let ops = &self.ops.expert_matmul;
+        let groups = ops.groups(&self.stream, &self.scratch, routing, rows)?;
+        Ok(kept.get_or_init(|| groups))
     }
 
     fn like(&self, rows: &Rows) -> Result<Rows> {
@@ -135,6 +191,20 @@ impl Backend for Cuda {
     fn upload(&mut self, file: &Arc<Gguf>, position: usize, role: Role) -> Result<Tensor> {
         let to = (&*self.stream, &self.loading);
         Tensor::upload(to, &self.ops.check, file, position, role)
+    }
+
+    /// An expert of gpt-oss sees one row in eight: with 2,048 rows it multiplies 256, two blocks'
+    /// worth.
+    fn rows_at_once(&self) -> usize {
+        2048
+    }
+
+    fn arrange(
+        &mut self,
+        architecture: &Architecture,
+        weights: Weights<Tensor>,
+    ) -> Result<Weights<Tensor>> {
+        decode::packed(&self.ops, &self.stream, architecture, weights)
     }
 
     fn cache(&mut self, plan: &CachePlan) -> Result<Cache> {
@@ -203,6 +273,7 @@ impl Backend for Cuda {
 
     fn add_positions(&mut self, rows: &mut Rows, table: &Tensor, step: &Step) -> Result<()> {
         fits(table.matrix()?, rows)?;
+        rows.rounded.take();
         self.ops.embed.positions(&self.stream, rows, table, step)
     }
 
@@ -222,7 +293,15 @@ impl Backend for Cuda {
         fits(weight.matrix()?, rows)?;
         let bias = bias.map(Tensor::vector).transpose()?;
         let out = self.scratch.rows(rows.count(), weight.rows)?;
-        self.ops.matmul.run(&self.stream, &out, rows, weight, bias, step)?;
+        let fast = self.is_fast(weight);
+        let stream = &self.stream;
+        self.ops.matmul.run(stream, &out, rows, (weight, bias), step, !fast)?;
+        if fast && step.prompt {
+            let x = self.ops.round.of(stream, &self.scratch, rows)?;
+            let factors = Factors { out: &out, x, weight, bias };
+            let with = (&self.scratch, &self.ops.spread);
+            self.ops.matmul_fast.run(stream, with, &factors, step)?;
+        }
         Ok(out)
     }
 
@@ -240,6 +319,7 @@ impl Backend for Cuda {
         head_dim: usize,
         step: &Step,
     ) -> Result<()> {
+        rows.rounded.take();
         self.ops.rope.run(&self.stream, rows, rope, table, head_dim, step)
     }
 
@@ -266,13 +346,20 @@ impl Backend for Cuda {
         let sinks = sinks.map(Tensor::vector).transpose()?;
         let out = self.scratch.rows(queries.count(), attention.q_width())?;
         let at = (cache, layer);
-        self.ops.attend.run(&self.stream, attention, sinks, &out, queries, at, step)?;
+        let (ops, stream) = (&self.ops, &self.stream);
+        let fast = self.fast && ops.attend_fast.fits(attention);
+        if step.generated || !fast {
+            ops.attend.run(stream, attention, sinks, &out, queries, at, step, !fast)?;
+        }
+        if step.prompt && fast {
+            ops.attend_fast.run(stream, (attention, sinks), &out, queries, at, step)?;
+        }
         Ok(out)
     }
 
     fn activate(&mut self, how: Activation, gate: Option<&Rows>, up: &Rows) -> Result<Rows> {
         let out = self.like(up)?;
-        self.ops.activate.run(&self.stream, how, &out, gate, up)?;
+        self.ops.activate.run(&self.stream, how, &out, gate, up, self.fast)?;
         Ok(out)
     }
 
@@ -280,7 +367,7 @@ impl Backend for Cuda {
         let rows = scores.count();
         let piece = || self.scratch.piece(4 * rows * used);
         let (ids, shares, experts) = (piece()?, piece()?, scores.width());
-        let routing = Routing { used, ids, shares, rows, experts, groups: OnceCell::new() };
+        let routing = Routing { used, ids, shares, rows, experts, groups: Default::default() };
         self.ops.route.run(&self.stream, scores, &routing)?;
         Ok(routing)
     }
@@ -298,15 +385,22 @@ impl Backend for Cuda {
         let bias = bias.map(Tensor::vector).transpose()?;
         let out = self.scratch.rows(routing.slots(), weight.rows_per_expert)?;
         let share = if source == Source::Row { routing.used } else { 1 };
-        let ops = &self.ops.expert_matmul;
+        let (ops, stream, fast) = (&self.ops, &self.stream, self.is_fast(weight));
         let product = Product { out: &out, x: rows, weight, bias, routing, share };
-        ops.run(&self.stream, &product, step, || match routing.groups.get() {
-            Some(groups) => Ok(groups),
-            None => {
-                let groups = ops.groups(&self.stream, &self.scratch, routing)?;
-                Ok(routing.groups.get_or_init(|| groups))
+        if step.generated {
+            ops.expert_matmul.generated(stream, &product, step)?;
+        }
+        if step.prompt {
+            let groups = self.groups(routing, fast)?;
+            if !fast {
+                ops.expert_matmul.prompt(stream, &product, step, groups)?;
+                return Ok(out);
             }
-        })?;
+            let x = ops.round.of(stream, &self.scratch, rows)?;
+            let with = (&self.scratch, &ops.spread);
+            let sorted = Sorted { x, groups };
+            ops.expert_matmul_fast.run(stream, with, &product, &sorted, step)?;
+        }
         Ok(out)
     }
 
@@ -317,6 +411,7 @@ impl Backend for Cuda {
     }
 
     fn add(&mut self, rows: &mut Rows, others: &Rows) -> Result<()> {
+        rows.rounded.take();
         self.ops.add.run(&self.stream, rows, others)
     }
 

@@ -5,9 +5,11 @@
 use super::context::Context;
 use super::memory::{Buffer, Owner};
 use super::module::Argument;
+use super::ops::Rounded;
 use super::staging::Staging;
 use super::stream::Stream;
 use crate::error::{Error, Result};
+use std::cell::OnceCell;
 use std::sync::{Arc, Mutex};
 
 /// Bytes on either side of a poisoned piece that no kernel may touch.
@@ -39,6 +41,8 @@ pub struct Rows {
     pub(super) piece: Piece,
     count: usize,
     width: usize,
+    /// The same in 16 bits, once a product has asked; gone when the rows change.
+    pub(super) rounded: OnceCell<Rounded>,
 }
 
 impl Scratch {
@@ -62,7 +66,8 @@ impl Scratch {
 
     /// `count` rows of `width`.
     pub(super) fn rows(&self, count: usize, width: usize) -> Result<Rows> {
-        Ok(Rows { piece: self.piece(4 * count * width)?, count, width })
+        let piece = self.piece(4 * count * width)?;
+        Ok(Rows { piece, count, width, rounded: OnceCell::new() })
     }
 
     fn buffer(&self, bytes: usize) -> Result<Buffer> {

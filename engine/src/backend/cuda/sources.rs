@@ -36,6 +36,7 @@ pub const SOURCES: &[Source] = embedded![
     "activate.cu",
     "add.cu",
     "attend.cu",
+    "attend_fast.cu",
     "check.cu",
     "choose.cu",
     "decode_attend.cuh",
@@ -46,27 +47,34 @@ pub const SOURCES: &[Source] = embedded![
     "decode_mxfp4.cuh",
     "decode_ptx.cuh",
     "decode_q8.cuh",
-    "decode_repack.cu",
     "decode_ring.cuh",
     "decode_state.cuh",
     "decode_token.cu",
     "dot.cuh",
     "embed.cu",
+    "exp.cuh",
     "expert_matmul.cu",
+    "expert_matmul_fast.cu",
     "expert_matmul_prompt.cu",
+    "fast.cuh",
     "group.cu",
     "kv.cuh",
     "math.cuh",
     "matmul.cu",
+    "matmul_fast.cu",
     "matmul_prompt.cu",
     "mix.cu",
     "norm.cu",
     "number.cuh",
+    "packed.cuh",
     "read.cu",
     "reduce.cuh",
+    "repack.cu",
     "rope.cu",
+    "round.cu",
     "route.cu",
     "rows.cu",
+    "spread.cu",
     "step.cuh",
     "store.cu",
     "tile.cuh",
@@ -83,7 +91,7 @@ pub fn stems() -> impl Iterator<Item = &'static str> {
 pub const VARIANTS: &[(&str, &[Constant])] = &[];
 
 /// Kernel files that hold nothing until a model's shape is known.
-const SHAPED: &[&str] = &["decode_repack", "decode_token"];
+const SHAPED: &[&str] = &["decode_token"];
 
 /// Everything that a pack holds: stems with their constants.
 pub fn units() -> impl Iterator<Item = (&'static str, &'static [Constant])> {

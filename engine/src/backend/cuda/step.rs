@@ -4,7 +4,8 @@
 use super::module::Argument;
 use super::rows::{Piece, Scratch};
 use crate::adapters::Rope;
-use crate::batch::{Batch, Role};
+use crate::adapters::rope::Turner;
+use crate::batch::{Batch, Role, Row};
 use crate::error::{Error, Result};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -24,6 +25,9 @@ pub struct Step {
     /// Prompt rows and generated rows apart, if there are both, in an order in which every row
     /// comes after those before it in its sequence.
     pub(super) parts: Vec<Part>,
+    /// Rows of prompts that follow one another in one sequence: where they start, and how many.
+    pub(super) runs: Vec<(usize, usize)>,
+    runs_at: usize,
     /// Pairs of each rotation.
     pairs: Vec<usize>,
     rows_at: usize,
@@ -72,19 +76,15 @@ impl Step {
         let wanted = batch.wanted();
         let wanted_at = 4 * words.len();
         words.extend(&wanted);
+        let (runs, runs_at) = (runs(batch), 4 * words.len());
+        words.extend(runs.iter().flat_map(|(first, count)| [*first as u32, *count as u32]));
         let mut angles_at = Vec::new();
         for rope in ropes {
-            let pairs = rope.pairs();
-            let (mut cos, mut sin) = (vec![0.0; pairs], vec![0.0; pairs]);
-            let mut sines = Vec::new();
+            let (cosines, sines) = angles(rope, &batch.rows);
             let cosines_at = 4 * words.len();
-            for row in &batch.rows {
-                rope.turn(row.position, row.total, &mut cos, &mut sin);
-                words.extend(cos.iter().map(|x| x.to_bits()));
-                sines.extend(sin.iter().map(|x| x.to_bits()));
-            }
+            words.extend(cosines.iter().map(|x| x.to_bits()));
             angles_at.push((cosines_at, 4 * words.len()));
-            words.extend(sines);
+            words.extend(sines.iter().map(|x| x.to_bits()));
         }
         let bytes: &[u8] = bytemuck::cast_slice(&words);
         let piece = scratch.piece(bytes.len())?;
@@ -104,6 +104,8 @@ impl Step {
             wanted,
             wants,
             parts,
+            runs,
+            runs_at,
             pairs,
             rows_at,
             wanted_at,
@@ -126,6 +128,9 @@ impl Step {
             wanted: 1,
             wants: vec![true],
             parts: Vec::new(),
+            // A row of its own was generated.
+            runs: Vec::new(),
+            runs_at: self.runs_at,
             pairs: self.pairs.clone(),
             rows_at: self.rows_at + ROW_BYTES * row,
             // The list of wanted rows begins with 0 if the first row is wanted, as here all are.
@@ -137,6 +142,11 @@ impl Step {
     /// The rows.
     pub(super) fn rows_address(&self) -> Address {
         Address(self.piece.at(self.rows_at))
+    }
+
+    /// The runs.
+    pub(super) fn runs_address(&self) -> Address {
+        Address(self.piece.at(self.runs_at))
     }
 
     /// Row `row`.
@@ -202,4 +212,54 @@ fn phases(batch: &Batch) -> Vec<Vec<usize>> {
     }
     phases.retain(|rows| !rows.is_empty());
     phases
+}
+
+/// Rows that one thread turns: fewer are not worth a thread.
+const TURNED: usize = 256;
+
+/// Cosines and sines of all rows.
+fn angles(rope: &Rope, rows: &[Row]) -> (Vec<f32>, Vec<f32>) {
+    let pairs = rope.pairs();
+    let (mut cosines, mut sines) = (vec![0.0; pairs * rows.len()], vec![0.0; pairs * rows.len()]);
+    let some = |rows: &[Row], cosines: &mut [f32], sines: &mut [f32]| {
+        let mut turner: Option<(u32, Turner<'_>)> = None;
+        let places = cosines.chunks_exact_mut(pairs).zip(sines.chunks_exact_mut(pairs));
+        for (row, (cosines, sines)) in rows.iter().zip(places) {
+            let known = turner.take().filter(|(total, _)| *total == row.total);
+            let (_, turner) =
+                turner.insert(known.unwrap_or_else(|| (row.total, rope.turner(row.total))));
+            turner.turn(row.position, cosines, sines);
+        }
+    };
+    let step = TURNED * pairs.max(1);
+    let parts = cosines.chunks_mut(step).zip(sines.chunks_mut(step));
+    std::thread::scope(|scope| {
+        for (rows, (cosines, sines)) in rows.chunks(TURNED).zip(parts) {
+            match rows.len() < TURNED {
+                true => some(rows, cosines, sines),
+                false => drop(scope.spawn(move || some(rows, cosines, sines))),
+            }
+        }
+    });
+    (cosines, sines)
+}
+
+fn runs(batch: &Batch) -> Vec<(usize, usize)> {
+    let mut runs: Vec<(usize, usize)> = Vec::new();
+    for (index, row) in batch.rows.iter().enumerate() {
+        if row.role != Role::Prompt {
+            continue;
+        }
+        let follows = |first: usize, count: usize| {
+            let before = &batch.rows[first];
+            first + count == index
+                && before.slot == row.slot
+                && u64::from(before.position) + count as u64 == u64::from(row.position)
+        };
+        match runs.last_mut() {
+            Some((first, count)) if follows(*first, *count) => *count += 1,
+            _ => runs.push((index, 1)),
+        }
+    }
+    runs
 }

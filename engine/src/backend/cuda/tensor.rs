@@ -1,7 +1,8 @@
-//! Weights on the device: matrices as their file holds them, vectors decoded once. Knows blocks,
-//! not what a tensor is for.
+//! Weights on the device: matrices as their file holds them, or in the order in which kernels read
+//! them; vectors decoded once. Knows blocks, not what a tensor is for.
 
 use super::decode::Decode;
+use super::layout::Layout;
 use super::loading::Loading;
 use super::memory::{Buffer, Owner};
 use super::module::Argument;
@@ -12,11 +13,18 @@ use crate::error::{Class, Error, Result};
 use crate::loader::Gguf;
 use crate::loader::gguf::TensorInfo;
 use crate::quant::Format;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 /// A weight.
 pub struct Tensor {
-    buffer: Buffer,
+    /// Where it is, perhaps with others.
+    buffer: Arc<Buffer>,
+    /// Where in it.
+    at: u64,
+    bytes: usize,
+    pub(super) layout: Layout,
+    /// The largest magnitude in it.
+    pub(super) most: f32,
     /// The format of its elements; a vector's are F32.
     pub(super) format: &'static Format,
     /// Elements of a row.
@@ -57,9 +65,21 @@ impl Tensor {
         }
         let rows_per_expert = dim(1);
         let decode = OnceLock::new();
-        let tensor = Tensor { buffer, format, width, rows, rows_per_expert, vector, decode };
-        match check.first_bad_block(stream, &tensor.buffer, format)? {
-            None => Ok(tensor),
+        let (bad, most) = check.run(stream, &buffer, format)?;
+        match bad {
+            None => Ok(Tensor {
+                buffer: Arc::new(buffer),
+                at: 0,
+                bytes: bytes.len(),
+                layout: Layout::File,
+                most,
+                format,
+                width,
+                rows,
+                rows_per_expert,
+                vector,
+                decode,
+            }),
             Some(block) => {
                 let what = if vector { "element" } else { "block" };
                 let detail =
@@ -85,15 +105,44 @@ impl Tensor {
         }
     }
 
-    /// The memory it is in.
+    /// The same weight at byte `at` of `buffer`, where somebody has put it.
+    pub(super) fn moved(&self, buffer: &Arc<Buffer>, at: u64, layout: Layout) -> Tensor {
+        let Tensor { bytes, most, format, width, rows, rows_per_expert, vector, .. } = *self;
+        let (buffer, decode) = (buffer.clone(), OnceLock::new());
+        Tensor {
+            buffer,
+            at,
+            bytes,
+            layout,
+            most,
+            format,
+            width,
+            rows,
+            rows_per_expert,
+            vector,
+            decode,
+        }
+    }
+
+    /// The memory it is in, perhaps with others.
     pub fn buffer(&self) -> &Buffer {
         &self.buffer
+    }
+
+    /// Where it starts, as kernels see it.
+    pub fn address(&self) -> u64 {
+        self.buffer.address() + self.at
+    }
+
+    /// How long it is.
+    pub fn bytes(&self) -> usize {
+        self.bytes
     }
 }
 
 impl Argument for &Tensor {
     fn bits(&self) -> u64 {
-        self.buffer.address()
+        self.address()
     }
 }
 

@@ -5,7 +5,9 @@
 mod packed;
 mod shape;
 
-use self::packed::Packed;
+pub(super) use self::packed::packed;
+
+use self::packed::is_packed;
 use self::shape::Shape;
 use super::kernels::Kernels;
 use super::kv::Cache;
@@ -32,7 +34,6 @@ const BOARD_BYTES: usize = 1 << 20;
 /// A model's fused step.
 pub(super) struct Decode {
     shape: Shape,
-    packed: Packed,
     /// Written and read by the blocks of a launch; must outlive each.
     board: Buffer,
     picked: Buffer,
@@ -74,10 +75,8 @@ impl Decode {
     /// The fused step of this model on this device, if there is one.
     pub(super) fn new(on: &On<'_>) -> Result<Option<Decode>> {
         let context = on.stream.context();
-        let Some(shape) = Shape::of(context.device(), on.architecture, on.weights) else {
-            return Ok(None);
-        };
-        let packed = Packed::new(on.kernels, on.stream, &shape, on.weights)?;
+        let shape = Shape::of(context.device(), on.architecture, on.weights);
+        let Some(shape) = shape.filter(|_| is_packed(on.weights)) else { return Ok(None) };
         let room = |what: &str, bytes| Buffer::new(context, Owner::Scratch, what, bytes);
         let board = room("blackboard", BOARD_BYTES)?;
         on.stream.fill(&board, 0)?;
@@ -89,7 +88,7 @@ impl Decode {
             step: None,
         };
         let picked = room("picked", 4)?;
-        Ok(Some(Decode { shape, packed, board, picked, state: Mutex::new(state) }))
+        Ok(Some(Decode { shape, board, picked, state: Mutex::new(state) }))
     }
 
     /// Computes row `row` of a step.
@@ -110,7 +109,8 @@ impl Decode {
         let picked = if to.next == 0 { self.picked.address() } else { to.next };
         let launch = function.launch().grid(self.shape.blocks, 1, 1).block(THREADS, 1);
         let launch = launch.shared(SHARED).arg(&state.table).arg(&on.weights.token_embd);
-        let launch = launch.arg(&on.weights.output_norm.weight).arg(&self.packed.head);
+        let head = on.weights.output.as_ref().ok_or_else(|| missing("head"))?;
+        let launch = launch.arg(&on.weights.output_norm.weight).arg(&head.weight);
         let launch = launch.arg(step.row_address(row)).arg(cosines).arg(sines);
         let launch = launch.arg(&self.board).arg(&state.partial).arg(to.logits);
         // Neither routes nor taps: tracing runs composed.
@@ -149,9 +149,8 @@ impl Decode {
     /// `struct DecodeLayer` of `decode_state.cuh`, of each layer.
     fn table(&self, on: &On<'_>, cache: &Cache) -> Result<Vec<u64>> {
         let mut words = Vec::with_capacity(self.shape.layers * 17);
-        let layers = on.weights.layers.iter().zip(&self.packed.layers);
         let described = cache.layers.iter().zip(&on.architecture.layers);
-        for ((weights, packed), (kept, layer)) in layers.zip(described) {
+        for (weights, (kept, layer)) in on.weights.layers.iter().zip(described) {
             let bias = |linear: &Linear<Tensor>| {
                 linear.bias.as_ref().map(address).ok_or_else(|| missing("bias"))
             };
@@ -159,14 +158,19 @@ impl Decode {
             let (Some(router), Some(gate)) = (&network.router, &network.gate) else {
                 return Err(missing("router or gate"));
             };
-            let Qkv::Split { .. } = &weights.qkv else { return Err(missing("split projections")) };
+            let Qkv::Split { q, .. } = &weights.qkv else {
+                return Err(missing("split projections"));
+            };
             let sinks = weights.sinks.as_ref().ok_or_else(|| missing("sinks"))?;
             let (window, capacity) = (layer.attention.window.unwrap_or(0), kept.plan.capacity);
-            words.extend([&packed.qkv, &packed.out, &packed.gate_up].map(Buffer::address));
             words.extend([
-                packed.down.address(),
+                // Queries, keys and values lie one behind the other, and so do gate and up.
+                address(&q.weight),
+                address(&weights.attn_out.weight),
+                address(&gate.weight),
+                address(&network.down.weight),
                 address(&weights.attn_norm.weight),
-                packed.qkv_bias.address(),
+                bias(q)?,
                 address(sinks),
                 bias(&weights.attn_out)?,
                 address(&weights.ffn_norm.weight),
@@ -185,7 +189,7 @@ impl Decode {
 }
 
 fn address(tensor: &Tensor) -> u64 {
-    tensor.buffer().address()
+    tensor.address()
 }
 
 fn missing(what: &str) -> Error {

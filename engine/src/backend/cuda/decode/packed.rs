@@ -1,118 +1,111 @@
-//! A model's weights in the order in which the decode kernels read them. Made on the device from
-//! the tensors that are there; the values are the file's.
+//! A model's weights in the order in which the decode kernels read them: a matrix at a time takes
+//! the place of what was uploaded, so that there is one copy, and at most gate and up of one layer
+//! twice. The values are the file's, and the composed verbs read them too.
 
 use super::shape::Shape;
-use crate::adapters::Weights;
-use crate::adapters::weights::{LayerWeights, Linear, Qkv};
-use crate::backend::cuda::kernels::Kernels;
+use crate::adapters::weights::{FeedForwardWeights, LayerWeights, Linear, Qkv};
+use crate::adapters::{Architecture, Weights};
+use crate::backend::cuda::layout::Layout;
 use crate::backend::cuda::memory::{Buffer, Owner};
-use crate::backend::cuda::module::Function;
+use crate::backend::cuda::ops::Ops;
 use crate::backend::cuda::stream::Stream;
 use crate::backend::cuda::tensor::Tensor;
 use crate::error::{Error, Result};
-use crate::kv::Precision;
+use std::sync::Arc;
 
-const THREADS: u32 = 256;
-/// Enough blocks to keep any device busy; each goes on in steps of all of them.
-const BLOCKS: usize = 1056;
-
-/// One layer's.
-pub(super) struct PackedLayer {
-    pub(super) qkv: Buffer,
-    pub(super) out: Buffer,
-    pub(super) gate_up: Buffer,
-    pub(super) down: Buffer,
-    pub(super) qkv_bias: Buffer,
+/// A model's weights, packed if it has a fused step.
+pub(in crate::backend::cuda) fn packed(
+    ops: &Ops,
+    stream: &Stream,
+    architecture: &Architecture,
+    weights: Weights<Tensor>,
+) -> Result<Weights<Tensor>> {
+    match Shape::of(stream.context().device(), architecture, &weights) {
+        Some(shape) => Packer { ops, stream, shape }.all(weights),
+        None => Ok(weights),
+    }
 }
 
-/// All of them, and the head's.
-pub(super) struct Packed {
-    pub(super) layers: Vec<PackedLayer>,
-    pub(super) head: Buffer,
+/// Whether they are. A whole model is packed, or nothing of it.
+pub(super) fn is_packed(weights: &Weights<Tensor>) -> bool {
+    let head = weights.output.as_ref();
+    head.is_some_and(|head| head.weight.layout != Layout::File)
 }
 
 struct Packer<'p> {
-    shape: &'p Shape,
+    ops: &'p Ops,
     stream: &'p Stream,
-    q8: Function,
-    gate_up: Function,
-    down: Function,
+    shape: Shape,
 }
 
 fn missing(what: &str) -> Error {
-    Error::kernel("decode_repack", format!("no {what}"))
-}
-
-impl Packed {
-    pub(super) fn new(
-        kernels: &Kernels,
-        stream: &Stream,
-        shape: &Shape,
-        weights: &Weights<Tensor>,
-    ) -> Result<Packed> {
-        let constants = shape.constants(Precision::F32);
-        let find = |symbol: &str| kernels.function_for("decode_repack", &constants, symbol);
-        let (q8, gate_up) = (find("repack_q8")?, find("repack_mxfp4_gate_up")?);
-        let packer = Packer { shape, stream, q8, gate_up, down: find("repack_mxfp4_down")? };
-        let layer = |layer| packer.layer(layer);
-        let layers = weights.layers.iter().map(layer).collect::<Result<_>>()?;
-        let head = weights.output.as_ref().map_or(&weights.token_embd, |output| &output.weight);
-        let packed = packer.room("head", head.buffer().bytes())?;
-        packer.dense(head, &packed, 0, (8, shape.steps().embd), false)?;
-        Ok(Packed { layers, head: packed })
-    }
+    Error::kernel("repack", format!("no {what}"))
 }
 
 impl Packer<'_> {
-    fn layer(&self, layer: &LayerWeights<Tensor>) -> Result<PackedLayer> {
-        let Qkv::Split { q, k, v } = &layer.qkv else { return Err(missing("split projections")) };
+    fn all(&self, weights: Weights<Tensor>) -> Result<Weights<Tensor>> {
+        let Weights { layers, output, .. } = weights;
+        let layers = layers.into_iter().map(|layer| self.layer(layer)).collect::<Result<_>>()?;
+        let output = output.ok_or_else(|| missing("head"))?;
+        let output = Some(self.items(output, 8, self.shape.steps().embd)?);
+        Ok(Weights { layers, output, ..weights })
+    }
+
+    fn layer(&self, layer: LayerWeights<Tensor>) -> Result<LayerWeights<Tensor>> {
+        let Qkv::Split { q, k, v } = layer.qkv else { return Err(missing("split projections")) };
         let steps = self.shape.steps();
-        let network = &layer.feed_forward;
-        let gate = network.gate.as_ref().ok_or_else(|| missing("gate"))?;
-        let bytes = |linears: &[&Linear<Tensor>]| -> usize {
-            linears.iter().map(|linear| linear.weight.buffer().bytes()).sum()
-        };
-        let qkv = self.room("qkv", bytes(&[q, k, v]))?;
-        let qkv_bias =
-            self.room("qkv bias", 4 * (q.weight.rows + k.weight.rows + v.weight.rows))?;
-        let (mut at, mut bias_at) = (0, 0);
-        for linear in [q, k, v] {
-            self.dense(&linear.weight, &qkv, at, (8, steps.embd), true)?;
-            let bias = linear.bias.as_ref().ok_or_else(|| missing("bias"))?.buffer();
-            self.stream.copy(bias, 0, &qkv_bias, bias_at, bias.bytes())?;
-            (at, bias_at) = (at + linear.weight.buffer().bytes(), bias_at + bias.bytes());
-        }
-        let out = self.room("out", bytes(&[&layer.attn_out]))?;
-        self.dense(&layer.attn_out.weight, &out, 0, (4, steps.attn), false)?;
-        let gate_up = self.room("gate and up", bytes(&[gate, &network.up]))?;
-        let experts = self.shape.experts as u32;
-        let launch = self.gate_up.launch().grid(BLOCKS, 1, 1).block(THREADS, 1);
-        let launch = launch.arg(&gate.weight).arg(&network.up.weight).arg(&gate_up).arg(experts);
-        launch.arg(steps.embd as u32).on(self.stream)?;
-        let down = self.room("down", bytes(&[&network.down]))?;
-        let launch = self.down.launch().grid(BLOCKS, 1, 1).block(THREADS, 1);
-        let launch = launch.arg(&network.down.weight).arg(&down).arg(experts);
-        launch.arg(steps.ff as u32).on(self.stream)?;
-        Ok(PackedLayer { qkv, out, gate_up, down, qkv_bias })
+        let qkv = self.projections([q, k, v], steps.embd)?;
+        let attn_out = self.items(layer.attn_out, 4, steps.attn)?;
+        let FeedForwardWeights { router, gate, up, down } = layer.feed_forward;
+        let (gate, up) = self.pairs(gate.ok_or_else(|| missing("gate"))?, up)?;
+        let down = self.units(down, steps.ff)?;
+        let feed_forward = FeedForwardWeights { router, gate: Some(gate), up, down };
+        Ok(LayerWeights { qkv, attn_out, feed_forward, ..layer })
     }
 
-    fn room(&self, what: &str, bytes: usize) -> Result<Buffer> {
-        let what = format!("{what} of the decode kernels");
-        Buffer::new(self.stream.context(), Owner::Weights, &what, bytes)
-    }
-
-    /// Q8_0 rows, to byte `at` of `to`.
-    fn dense(
+    fn pairs(
         &self,
-        from: &Tensor,
-        to: &Buffer,
-        at: usize,
-        (item_rows, steps): (u32, usize),
-        rotated: bool,
-    ) -> Result<()> {
-        let launch = self.q8.launch().grid(BLOCKS, 1, 1).block(THREADS, 1);
-        let launch = launch.arg(from).arg(to.address() + at as u64).arg(from.rows as u32);
-        let launch = launch.arg(from.width as u32).arg(item_rows).arg(steps as u32);
-        launch.arg(u32::from(rotated)).on(self.stream)
+        gate: Linear<Tensor>,
+        up: Linear<Tensor>,
+    ) -> Result<(Linear<Tensor>, Linear<Tensor>)> {
+        let [first, second] = self.ops.repack.pairs(self.stream, &gate.weight, &up.weight)?;
+        let gate = Linear { weight: first, bias: gate.bias };
+        Ok((gate, Linear { weight: second, bias: up.bias }))
+    }
+
+    fn units(&self, from: Linear<Tensor>, steps: usize) -> Result<Linear<Tensor>> {
+        let layout = Layout::Units { steps, outputs: self.shape.embd };
+        let weight = self.ops.repack.units(self.stream, &from.weight, layout)?;
+        Ok(Linear { weight, bias: from.bias })
+    }
+
+    fn items(&self, from: Linear<Tensor>, rows: usize, steps: usize) -> Result<Linear<Tensor>> {
+        let layout = Layout::Items { rows, steps, turned: false };
+        let [weight] = self.ops.repack.items(self.stream, [&from.weight], layout)?;
+        Ok(Linear { weight, bias: from.bias })
+    }
+
+    /// Query, key and value one behind the other, and their biases too.
+    fn projections(&self, from: [Linear<Tensor>; 3], steps: usize) -> Result<Qkv<Tensor>> {
+        let layout = Layout::Items { rows: 8, steps, turned: true };
+        let matrices = from.each_ref().map(|linear| &linear.weight);
+        let [q, k, v] = self.ops.repack.items(self.stream, matrices, layout)?;
+        let mut biases = Vec::new();
+        for linear in &from {
+            biases.push(linear.bias.as_ref().ok_or_else(|| missing("bias"))?);
+        }
+        let bytes = biases.iter().map(|bias| bias.bytes()).sum();
+        let context = self.stream.context();
+        let to = Arc::new(Buffer::new(context, Owner::Weights, "biases of heads", bytes)?);
+        let mut at = 0;
+        let mut joined = Vec::new();
+        for bias in biases {
+            self.stream.copy(bias.buffer(), 0, &to, at, bias.bytes())?;
+            joined.push(bias.moved(&to, at as u64, Layout::File));
+            at += bias.bytes();
+        }
+        let mut joined = joined.into_iter();
+        let mut with = |weight| Linear { weight, bias: joined.next() };
+        Ok(Qkv::Split { q: with(q), k: with(k), v: with(v) })
     }
 }

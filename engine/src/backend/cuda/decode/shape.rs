@@ -43,7 +43,8 @@ impl Shape {
     ) -> Option<Shape> {
         let first = architecture.layers.first()?;
         let uniform = architecture.layers.iter().all(|layer| alike(layer, first));
-        let formats = weights.layers.iter().all(formats_fit) && ends_fit(architecture, weights);
+        let formats = weights.layers.iter().all(formats_fit) && ends_fit(weights);
+        let formats = formats && !architecture.tied_output;
         let capable = device.capability.0 >= 9 && device.shared_bytes_max >= super::SHARED;
         if !(capable && uniform && formats && layer_fits(architecture, first)) {
             return None;
@@ -180,10 +181,8 @@ fn formats_fit(layer: &LayerWeights<Tensor>) -> bool {
         && experts(Some(&network.down))
 }
 
-fn ends_fit(architecture: &Architecture, weights: &Weights<Tensor>) -> bool {
-    let head = match &weights.output {
-        Some(output) => output.bias.is_none() && is(&output.weight, "Q8_0"),
-        None => architecture.tied_output,
-    };
-    head && is(&weights.token_embd, "Q8_0")
+fn ends_fit(weights: &Weights<Tensor>) -> bool {
+    // A tied head would be wanted in two layouts: rows of tokens are looked up in the file's.
+    let head = |head: &Linear<Tensor>| head.bias.is_none() && is(&head.weight, "Q8_0");
+    weights.output.as_ref().is_some_and(head) && is(&weights.token_embd, "Q8_0")
 }

@@ -13,6 +13,8 @@ const THREADS: u32 = 256;
 pub(in crate::backend::cuda) struct Activate {
     swiglu: Function,
     swiglu_oai: Function,
+    swiglu_fast: Function,
+    swiglu_oai_fast: Function,
     gelu_erf: Function,
     gelu_tanh: Function,
     gelu_f16_table: Function,
@@ -24,6 +26,8 @@ impl Activate {
         Ok(Activate {
             swiglu: find("activate_swiglu_f32")?,
             swiglu_oai: find("activate_swiglu_oai_f32")?,
+            swiglu_fast: find("activate_swiglu_fast")?,
+            swiglu_oai_fast: find("activate_swiglu_oai_fast")?,
             gelu_erf: find("activate_gelu_erf_f32")?,
             gelu_tanh: find("activate_gelu_tanh_f32")?,
             gelu_f16_table: find("activate_gelu_f16_table_f32")?,
@@ -37,6 +41,7 @@ impl Activate {
         out: &Rows,
         gate: Option<&Rows>,
         up: &Rows,
+        fast: bool,
     ) -> Result<()> {
         let count = up.elements();
         let grid = blocks(count, THREADS);
@@ -55,6 +60,8 @@ impl Activate {
             launch.arg(out).arg(up).arg(count as u64).on(stream)
         };
         match how {
+            Activation::SwiGlu if fast => gated(&self.swiglu_fast),
+            Activation::SwiGluOai { .. } if fast => gated(&self.swiglu_oai_fast),
             Activation::SwiGlu => gated(&self.swiglu),
             Activation::SwiGluOai { .. } => gated(&self.swiglu_oai),
             Activation::Gelu(Gelu::Erf) => alone(&self.gelu_erf),

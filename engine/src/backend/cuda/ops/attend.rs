@@ -27,6 +27,7 @@ impl Attend {
         Ok(Attend { f32: find("attend_f32_kvf32")?, f16: find("attend_f32_kvf16")? })
     }
 
+    /// `prompt`: whether rows of a prompt are computed here too.
     #[allow(clippy::too_many_arguments)] // it is what attention depends on
     pub(in crate::backend::cuda) fn run(
         &self,
@@ -37,6 +38,7 @@ impl Attend {
         queries: &Rows,
         (cache, layer): (&Cache, usize),
         step: &Step,
+        prompt: bool,
     ) -> Result<()> {
         let dim = attention.head_dim;
         if dim > MAX_DIM {
@@ -55,6 +57,6 @@ impl Attend {
         let launch = launch.arg(sinks).arg(step.rows_address());
         let launch = launch.arg(small(attention.heads)?).arg(small(attention.kv_heads)?);
         let launch = launch.arg(small(dim)?).arg(window).arg(small(layer.plan.capacity)?);
-        launch.arg(attention.scale).on(stream)
+        launch.arg(u32::from(prompt)).arg(attention.scale).on(stream)
     }
 }

@@ -18,22 +18,25 @@ impl Check {
         Ok(Check(ByFormat::new(kernels, "check", "check")?))
     }
 
-    /// The first block of `data` that decodes to what no sound block stands for.
-    pub(in crate::backend::cuda) fn first_bad_block(
+    /// The first block of `data` that decodes to what no sound block stands for, and the largest
+    /// magnitude of all that are finite.
+    pub(in crate::backend::cuda) fn run(
         &self,
         stream: &Stream,
         data: &Buffer,
         format: &Format,
-    ) -> Result<Option<u64>> {
+    ) -> Result<(Option<u64>, f32)> {
         let count = data.bytes() / format.block_bytes;
-        let found = Buffer::new(stream.context(), Owner::Scratch, "check", 8)?;
-        stream.fill(&found, 0xff)?;
+        let found = Buffer::new(stream.context(), Owner::Scratch, "check", 16)?;
+        let mut answer = [0u8; 16];
+        answer[..8].fill(0xff);
+        stream.upload(&answer, &found, 0)?;
         let grid = count.div_ceil(THREADS as usize).min(BLOCKS);
-        let launch = self.0.of(format)?.launch().grid(grid, 1, 1).block(THREADS, 1);
-        launch.arg(&found).arg(data).arg(count as u64).on(stream)?;
-        let mut first = [0u8; 8];
-        stream.download(&found, 0, &mut first)?;
-        let first = u64::from_le_bytes(first);
-        Ok(Some(first).filter(|first| *first != u64::MAX))
+        let launch = self.0.in_file(format)?.launch().grid(grid, 1, 1).block(THREADS, 1);
+        launch.arg(&found).arg(found.address() + 8).arg(data).arg(count as u64).on(stream)?;
+        stream.download(&found, 0, &mut answer)?;
+        let words: [u64; 2] = bytemuck::cast(answer);
+        let first = Some(words[0]).filter(|first| *first != u64::MAX);
+        Ok((first, f32::from_bits(words[1] as u32)))
     }
 }

@@ -32,7 +32,7 @@ impl Embed {
         table: &Tensor,
         step: &Step,
     ) -> Result<()> {
-        launch(self.tokens.of(table.format)?, stream, out, table, step)
+        launch(self.tokens.of(table)?, stream, out, table, step)
     }
 
     /// Each row's position, added.
@@ -43,7 +43,7 @@ impl Embed {
         table: &Tensor,
         step: &Step,
     ) -> Result<()> {
-        launch(self.positions.of(table.format)?, stream, rows, table, step)
+        launch(self.positions.of(table)?, stream, rows, table, step)
     }
 }
 

@@ -14,21 +14,22 @@ use crate::error::{Error, Result};
 
 const WARPS: usize = 4;
 /// Threads of group.cu, and the most experts that it counts.
-const GROUP_THREADS: u32 = 256;
+const GROUP_THREADS: u32 = 1024;
 const EXPERTS_MAX: usize = 1024;
 /// Bytes of a `Tile` of group.cu.
 const TILE_BYTES: usize = 16;
 
 /// Slots by expert, and the pieces they are multiplied in.
 pub(in crate::backend::cuda) struct Groups {
-    order: Piece,
-    tiles: Piece,
-    n_tiles: usize,
+    pub(super) order: Piece,
+    pub(super) tiles: Piece,
+    pub(super) n_tiles: usize,
 }
 
 pub(in crate::backend::cuda) struct ExpertMatmul {
     generated: ByFormat,
     prompt: ByFormat,
+    counts: Function,
     group: Function,
 }
 
@@ -47,18 +48,20 @@ impl ExpertMatmul {
     pub(super) fn new(kernels: &Kernels) -> Result<ExpertMatmul> {
         let stem = "expert_matmul_prompt";
         Ok(ExpertMatmul {
-            generated: ByFormat::new(kernels, "expert_matmul", "expert_matmul_f32")?,
-            prompt: ByFormat::new(kernels, stem, "expert_matmul_prompt_f32")?,
+            generated: ByFormat::and_packed(kernels, "expert_matmul", "expert_matmul_f32")?,
+            prompt: ByFormat::and_packed(kernels, stem, "expert_matmul_prompt_f32")?,
+            counts: kernels.function("group", "group_counts")?,
             group: kernels.function("group", "group_slots")?,
         })
     }
 
-    /// Sorts a routing's slots by expert.
+    /// Sorts a routing's slots by expert, in pieces of up to `rows`.
     pub(in crate::backend::cuda) fn groups(
         &self,
         stream: &Stream,
         scratch: &Scratch,
         routing: &Routing,
+        rows: usize,
     ) -> Result<Groups> {
         let (slots, experts) = (routing.slots(), routing.experts);
         if experts > EXPERTS_MAX {
@@ -66,44 +69,52 @@ impl ExpertMatmul {
             return Err(Error::kernel("group", why));
         }
         // Every expert may end with a piece that is not full.
-        let n_tiles = slots / TILE + experts.min(slots);
+        let n_tiles = slots / rows + experts.min(slots);
         let (order, tiles) = (scratch.piece(4 * slots)?, scratch.piece(TILE_BYTES * n_tiles)?);
-        let launch = self.group.launch().block(GROUP_THREADS, 1);
-        let launch = launch.arg(&order).arg(&tiles).arg(&routing.ids);
-        let launch = launch.arg(small(slots)?).arg(small(experts)?).arg(small(TILE)?);
+        let counts = scratch.piece(4 * experts)?;
+        let launch = self.counts.launch().grid(experts, 1, 1).block(GROUP_THREADS, 1);
+        launch.arg(&counts).arg(&routing.ids).arg(small(slots)?).on(stream)?;
+        let launch = self.group.launch().grid(experts, 1, 1).block(GROUP_THREADS, 1);
+        let launch = launch.arg(&order).arg(&tiles).arg(&counts).arg(&routing.ids);
+        let launch = launch.arg(small(slots)?).arg(small(rows)?);
         launch.arg(small(n_tiles)?).on(stream)?;
         Ok(Groups { order, tiles, n_tiles })
     }
 
-    /// `groups` is asked only if there are rows of a prompt.
-    pub(in crate::backend::cuda) fn run<'g>(
+    /// Rows of a prompt; `groups` in pieces of up to `TILE`.
+    pub(in crate::backend::cuda) fn prompt(
         &self,
         stream: &Stream,
         product: &Product<'_>,
         step: &Step,
-        groups: impl FnOnce() -> Result<&'g Groups>,
+        groups: &Groups,
+    ) -> Result<()> {
+        let weight = product.weight;
+        let launch = self.prompt.of(weight)?.launch();
+        let launch = launch.grid(groups.n_tiles, weight.rows_per_expert.div_ceil(TILE), 1);
+        let launch = inputs(launch, product, step)?.arg(&groups.order).arg(&groups.tiles);
+        sizes(launch, product)?.on(stream)
+    }
+
+    /// Generated rows.
+    pub(in crate::backend::cuda) fn generated(
+        &self,
+        stream: &Stream,
+        product: &Product<'_>,
+        step: &Step,
     ) -> Result<()> {
         let Product { weight, routing, .. } = product;
+        let launch = self.generated.of(weight)?.launch();
         let outputs = weight.rows_per_expert;
-        if step.prompt {
-            let groups = groups()?;
-            let launch = self.prompt.of(weight.format)?.launch();
-            let launch = launch.grid(groups.n_tiles, outputs.div_ceil(TILE), 1);
-            let launch = inputs(launch, product, step)?.arg(&groups.order).arg(&groups.tiles);
-            sizes(launch, product)?.on(stream)?;
-        }
-        if step.generated {
-            let launch = self.generated.of(weight.format)?.launch();
-            let launch = launch.grid(outputs.div_ceil(WARPS), routing.slots(), 1);
-            sizes(inputs(launch, product, step)?.arg(&routing.ids), product)?.on(stream)?;
-        }
-        Ok(())
+        let launch = launch.grid(outputs.div_ceil(WARPS), routing.slots(), 1);
+        sizes(inputs(launch, product, step)?.arg(&routing.ids), product)?.on(stream)
     }
 }
 
 fn inputs<'l>(launch: Launch<'l>, product: &Product<'_>, step: &Step) -> Result<Launch<'l>> {
     let launch = launch.block(32 * WARPS as u32, 1).arg(product.out).arg(product.x);
-    let launch = launch.arg(product.weight).arg(product.bias);
+    let weight = product.weight;
+    let launch = launch.arg(weight).arg(weight.layout.bits()).arg(product.bias);
     Ok(launch.arg(step.rows_address()).arg(step.behind(product.routing.rows)?))
 }
 

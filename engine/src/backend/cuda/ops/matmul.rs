@@ -14,7 +14,7 @@ const WARPS: usize = 4;
 /// Generated rows that share the decoded weights: `ROWS` of the kernel.
 const ROWS: usize = 8;
 /// Rows and outputs of a tile of tile.cuh.
-pub(super) const TILE: usize = 64;
+pub(in crate::backend::cuda) const TILE: usize = 64;
 
 pub(in crate::backend::cuda) struct Matmul {
     generated: ByFormat,
@@ -24,32 +24,35 @@ pub(in crate::backend::cuda) struct Matmul {
 impl Matmul {
     pub(super) fn new(kernels: &Kernels) -> Result<Matmul> {
         Ok(Matmul {
-            generated: ByFormat::new(kernels, "matmul", "matmul_f32")?,
-            prompt: ByFormat::new(kernels, "matmul_prompt", "matmul_prompt_f32")?,
+            generated: ByFormat::and_packed(kernels, "matmul", "matmul_f32")?,
+            prompt: ByFormat::and_packed(kernels, "matmul_prompt", "matmul_prompt_f32")?,
         })
     }
 
+    /// `prompt`: whether rows of a prompt are computed here too.
+    #[allow(clippy::too_many_arguments)] // it is what the product depends on
     pub(in crate::backend::cuda) fn run(
         &self,
         stream: &Stream,
         out: &Rows,
         x: &Rows,
-        weight: &Tensor,
-        bias: Option<&Tensor>,
+        (weight, bias): (&Tensor, Option<&Tensor>),
         step: &Step,
+        prompt: bool,
     ) -> Result<()> {
         let (outputs, rows) = (weight.rows, x.count());
         let with = |launch: Launch<'_>| -> Result<()> {
-            let launch = launch.block(32 * WARPS as u32, 1).arg(out).arg(x).arg(weight).arg(bias);
+            let launch = launch.block(32 * WARPS as u32, 1).arg(out).arg(x).arg(weight);
+            let launch = launch.arg(weight.layout.bits()).arg(bias);
             let launch = launch.arg(step.rows_address()).arg(step.behind(rows)?);
             launch.arg(small(weight.width)?).arg(small(outputs)?).arg(small(rows)?).on(stream)
         };
-        if step.prompt {
-            let launch = self.prompt.of(weight.format)?.launch();
+        if step.prompt && prompt {
+            let launch = self.prompt.of(weight)?.launch();
             with(launch.grid(rows.div_ceil(TILE), outputs.div_ceil(TILE), 1))?;
         }
         if step.generated {
-            let launch = self.generated.of(weight.format)?.launch();
+            let launch = self.generated.of(weight)?.launch();
             with(launch.grid(outputs.div_ceil(WARPS), rows.div_ceil(ROWS), 1))?;
         }
         Ok(())

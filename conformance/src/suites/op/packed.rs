@@ -1,0 +1,222 @@
+//! `cuda::op::packed::`: matrices in the order in which the decode kernels read them give what they
+//! give as their file has them: bit for bit where one row meets one number, and as products.
+
+use super::data::{File, Random, values};
+use super::{Cases, ROLES, Roles, f32s, f64s, products, step_of};
+use crate::reference::ops;
+use crate::subject::Machine;
+use engine::adapters::Role;
+use engine::backend::cuda::{Cuda, Layout, Tensor};
+use engine::backend::{Backend, Source};
+use engine::quant::{self, Format};
+use harness::{Failure, compare};
+
+/// How a matrix is packed, and a shape that it fits: outputs (of an expert) and width.
+#[derive(Clone, Copy)]
+struct Shape {
+    name: &'static str,
+    layout: Layout,
+    outputs: usize,
+    width: usize,
+}
+
+const fn items(rows: usize, steps: usize, turned: bool) -> Layout {
+    Layout::Items { rows, steps, turned }
+}
+
+/// Toys, shapes that no tile divides, and gpt-oss's: what K is shared out to differs between them.
+const DENSE: &[Shape] = &[
+    Shape { name: "eights::toy", layout: items(8, 1, false), outputs: 8, width: 64 },
+    Shape { name: "eights::ragged", layout: items(8, 5, false), outputs: 72, width: 960 },
+    Shape { name: "eights::real", layout: items(8, 3, false), outputs: 520, width: 2880 },
+    Shape { name: "turned::toy", layout: items(8, 2, true), outputs: 64, width: 128 },
+    Shape { name: "turned::real", layout: items(8, 3, true), outputs: 512, width: 2880 },
+    Shape { name: "fours::toy", layout: items(4, 1, false), outputs: 4, width: 128 },
+    Shape { name: "fours::ragged", layout: items(4, 3, false), outputs: 148, width: 768 },
+    Shape { name: "fours::real", layout: items(4, 2, false), outputs: 520, width: 4096 },
+];
+
+const fn units(steps: usize, outputs: usize) -> Layout {
+    Layout::Units { steps, outputs }
+}
+
+const EXPERTS: &[Shape] = &[
+    Shape { name: "gate::toy", layout: Layout::Pairs { up: false }, outputs: 8, width: 64 },
+    Shape { name: "up::toy", layout: Layout::Pairs { up: true }, outputs: 8, width: 64 },
+    Shape { name: "gate::ragged", layout: Layout::Pairs { up: false }, outputs: 88, width: 448 },
+    Shape { name: "up::real", layout: Layout::Pairs { up: true }, outputs: 96, width: 2880 },
+    Shape { name: "down::toy", layout: units(1, 4), outputs: 4, width: 64 },
+    Shape { name: "down::ragged", layout: units(2, 68), outputs: 68, width: 384 },
+    Shape { name: "down::real", layout: units(3, 96), outputs: 96, width: 2880 },
+];
+
+const COUNT: usize = 5;
+const USED: usize = 3;
+
+pub(super) fn add<M: Machine<Backend = Cuda>>(cases: &mut Cases<M>) {
+    for shape in DENSE {
+        for (role, roles) in ROLES {
+            let name = format!("packed::{}::{role}", shape.name);
+            cases.add(name, Box::new(move |b, random| dense::<M>(b, random, shape, roles)));
+        }
+    }
+    for shape in EXPERTS {
+        for (role, roles) in ROLES {
+            let name = format!("packed::{}::{role}", shape.name);
+            cases.add(name, Box::new(move |b, random| experts::<M>(b, random, shape, roles)));
+        }
+    }
+    for (name, layout) in [
+        ("gate", Layout::Pairs { up: false }),
+        ("up", Layout::Pairs { up: true }),
+        ("down", units(1, 128)),
+    ] {
+        let name = format!("packed::{name}::every-scale-and-code");
+        cases.add(name, Box::new(move |b, _| every_pair(b, layout)));
+    }
+    cases.add("packed::items::every-value".into(), Box::new(every_value));
+}
+
+fn format(name: &str) -> Result<&'static Format, Failure> {
+    quant::by_name(name).ok_or_else(|| format!("no {name}").into())
+}
+
+/// A matrix from its file, packed.
+fn pack(
+    backend: &mut Cuda,
+    format: &'static Format,
+    shape: &[usize],
+    bytes: &[u8],
+    layout: Layout,
+) -> Result<Tensor, Failure> {
+    let dims: Vec<u64> = shape.iter().map(|dim| *dim as u64).collect();
+    let file = File::of(&[(format, dims, bytes)])?;
+    let role = if shape.len() == 3 { Role::ExpertMatrix } else { Role::Matrix };
+    let matrix = file.weight(backend, 0, role)?;
+    Ok(match layout {
+        Layout::File => matrix,
+        Layout::Items { .. } => backend.in_items(&matrix, layout)?,
+        Layout::Units { .. } => backend.in_units(&matrix, layout)?,
+        Layout::Pairs { up } => {
+            // The other half is another matrix, so that taking it for ours shows.
+            let mut other = bytes.to_vec();
+            other.rotate_left(format.block_bytes);
+            let dims = shape.iter().map(|dim| *dim as u64).collect();
+            let file = File::of(&[(format, dims, &other)])?;
+            let other = file.weight(backend, 0, role)?;
+            let [gate, up_half] = match up {
+                false => backend.in_pairs(&matrix, &other)?,
+                true => backend.in_pairs(&other, &matrix)?,
+            };
+            if up { up_half } else { gate }
+        }
+    })
+}
+
+fn dense<M: Machine<Backend = Cuda>>(
+    backend: &mut Cuda,
+    random: &mut Random,
+    shape: &Shape,
+    roles: Roles,
+) -> Result<(), Failure> {
+    let (rows, Shape { outputs, width, layout, .. }) = (9, *shape);
+    let format = format("Q8_0")?;
+    let bytes = random.blocks(format, width * outputs);
+    let weight = pack(backend, format, &[width, outputs], &bytes, layout)?;
+    let (x, bias) = (random.numbers(rows * width, 1.0), random.numbers(outputs, 1.0));
+    let bias_weight = super::data::vector(backend, &bias)?;
+    let step = step_of(backend, rows, roles)?;
+    let input = backend.write(width, &x)?;
+    let out = backend.matmul(&weight, Some(&bias_weight), &input, &step)?;
+    let got = backend.read(&out)?;
+    let want = ops::matmul(&f64s(&x), &values(format, &bytes)?, Some(&f64s(&bias)), width);
+    compare::arrays("product", &got, &f32s(&want))
+        .shape(&[("row", rows), ("output", outputs)])
+        .within(&products::<M>(outputs))?;
+    Ok(())
+}
+
+fn experts<M: Machine<Backend = Cuda>>(
+    backend: &mut Cuda,
+    random: &mut Random,
+    shape: &Shape,
+    roles: Roles,
+) -> Result<(), Failure> {
+    let (rows, Shape { outputs, width, layout, .. }) = (70, *shape);
+    let format = format("MXFP4")?;
+    let bytes = random.blocks(format, width * outputs * COUNT);
+    let weight = pack(backend, format, &[width, outputs, COUNT], &bytes, layout)?;
+    let scores = backend.write(COUNT, &random.numbers(rows * COUNT, 3.0))?;
+    let routing = backend.route(&scores, USED)?;
+    let (ids, _) = backend.read_routing(&routing)?;
+    let x = random.numbers(rows * width, 1.0);
+    let step = step_of(backend, rows, roles)?;
+    let input = backend.write(width, &x)?;
+    let out = backend.expert_matmul(&weight, None, &input, Source::Row, &routing, &step)?;
+    let got = backend.read(&out)?;
+    let (all, x) = (values(format, &bytes)?, f64s(&x));
+    let mut want = Vec::new();
+    for (slot, expert) in ids.iter().enumerate() {
+        let row = &x[slot / USED * width..(slot / USED + 1) * width];
+        let matrix = &all[*expert as usize * outputs * width..][..outputs * width];
+        want.extend(ops::matmul(row, matrix, None, width));
+    }
+    compare::arrays("product", &got, &f32s(&want))
+        .shape(&[("row", rows), ("expert", USED), ("output", outputs)])
+        .within(&products::<M>(outputs))?;
+    Ok(())
+}
+
+/// Rows that hold a one each meet every number of a matrix alone: what comes out is the matrix.
+fn ones(width: usize) -> Vec<f32> {
+    let mut x = vec![0.0; width * width];
+    (0..width).for_each(|at| x[at * width + at] = 1.0);
+    x
+}
+
+/// Every scale under which all codes are finite, with every code.
+fn every_pair(backend: &mut Cuda, layout: Layout) -> Result<(), Failure> {
+    let (width, outputs, format) = (64, 128, format("MXFP4")?);
+    let mut bytes = Vec::new();
+    for block in 0..width / 32 * outputs {
+        bytes.push((block % 251) as u8);
+        // Low codes count upwards, high ones elsewhere, so that no two neighbours agree.
+        bytes.extend((0..16).map(|i| ((i + block) as u8 % 16) | (((i * 7 + 3) as u8 % 16) << 4)));
+    }
+    let weight = pack(backend, format, &[width, outputs, 1], &bytes, layout)?;
+    let scores = backend.write(1, &vec![0.0; width])?;
+    let routing = backend.route(&scores, 1)?;
+    let step = step_of(backend, width, Roles::Generated)?;
+    let input = backend.write(width, &ones(width))?;
+    let out = backend.expert_matmul(&weight, None, &input, Source::Row, &routing, &step)?;
+    let want = turned(&values(format, &bytes)?, width);
+    compare::arrays("values", &backend.read(&out)?, &want)
+        .shape(&[("element", width), ("row", outputs)])
+        .exactly()
+}
+
+/// Every code of Q8_0 in each layout.
+fn every_value(backend: &mut Cuda, random: &mut Random) -> Result<(), Failure> {
+    let (width, outputs, format) = (256, 64, format("Q8_0")?);
+    let mut bytes = random.blocks(format, width * outputs);
+    for (block, data) in bytes.chunks_exact_mut(format.block_bytes).enumerate() {
+        data[2..].iter_mut().enumerate().for_each(|(i, code)| *code = (block * 32 + i) as u8);
+    }
+    let step = step_of(backend, width, Roles::Generated)?;
+    let input = backend.write(width, &ones(width))?;
+    let want = turned(&values(format, &bytes)?, width);
+    for layout in [items(8, 2, false), items(8, 4, true), items(4, 2, false), Layout::File] {
+        let weight = pack(backend, format, &[width, outputs], &bytes, layout)?;
+        let out = backend.matmul(&weight, None, &input, &step)?;
+        compare::arrays(&format!("{layout:?}"), &backend.read(&out)?, &want)
+            .shape(&[("element", width), ("row", outputs)])
+            .exactly()?;
+    }
+    Ok(())
+}
+
+/// Column by column, as rows of ones give them.
+fn turned(values: &[f64], width: usize) -> Vec<f32> {
+    let columns = (0..width).flat_map(|at| values.iter().skip(at).step_by(width));
+    columns.map(|value| *value as f32 + 0.0).collect()
+}
