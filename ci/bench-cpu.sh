@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
-# ci/bench-cpu.sh MODEL.gguf [THREADS] [ROUNDS] [FLAGS…] — worker-orcd and llama.cpp in its best
-# build for this processor, by turns on the same file with the same threads, and how they compare.
-# By turns, because a machine is not equally fast all the time. FLAGS go to `worker-orcd bench`.
+# ci/bench-cpu.sh MODEL.gguf [THREADS] [ROUNDS] — worker-orcd in both precisions and llama.cpp in
+# its best build for this processor, by turns on the same file with the same threads, and how they
+# compare. By turns, because a machine is not equally fast all the time.
+# PROMPT, GENERATE and REPETITIONS in the environment shorten the tests (512, 128 and 5).
 # Compiles llama.cpp once more the first time: recordings need another instruction set.
 source "$(dirname "$0")/lib.sh"
 
-model=$(realpath "${1:?usage: ci/bench-cpu.sh MODEL.gguf [THREADS] [ROUNDS] [FLAGS…]}")
+model=$(realpath "${1:?usage: ci/bench-cpu.sh MODEL.gguf [THREADS] [ROUNDS]}")
 threads=${2:-2} rounds=${3:-3}
-shift $(($# < 3 ? $# : 3))
+tests=(-p "${PROMPT:-512}" -n "${GENERATE:-128}" -r "${REPETITIONS:-5}")
 need_cargo
 
 # Whatever instructions the processor has, weights in whatever order computes fastest.
@@ -19,9 +20,11 @@ results=$(mktemp -d)
 trap 'rm -r "$results"' EXIT
 for round in $(seq "$rounds"); do
     echo "round $round of $rounds"
-    golden/target/native/debug/golden bench --model "$model" -t "$threads" \
+    golden/target/native/debug/golden bench --model "$model" -t "$threads" "${tests[@]}" \
         >"$results/theirs-$round.json"
-    "${CARGO_TARGET_DIR:-target}/release/worker-orcd" bench "$model" --threads "$threads" \
-        -p 512 -n 128 -r 5 --json "$@" >"$results/ours-$round.json"
+    for precision in exact fast; do
+        "${CARGO_TARGET_DIR:-target}/release/worker-orcd" bench "$model" --threads "$threads" \
+            --precision "$precision" "${tests[@]}" --json >"$results/$precision-$round.json"
+    done
 done
 python3 ci/bench_ratios.py "$results" "$rounds"

@@ -1,50 +1,65 @@
 //! Functions of one number, out of additions, multiplications and divisions only, so that their
 //! bits depend on no library and no instruction set. Computed in f64 and rounded once.
 
-/// `e` to the power of `x`.
+/// `e` to the power of `x`. Without a branch and without a fused operation: a loop over it has the
+/// same bits in registers of any width.
+#[inline(always)]
 pub fn exp(x: f64) -> f64 {
-    if x.is_nan() {
-        return x;
-    }
-    if x > 709.0 {
-        return f64::INFINITY;
-    }
-    if x < -745.0 {
-        return 0.0;
-    }
+    // Far enough out for the result to overflow or to vanish by itself. NaN stays.
+    let x = if x > 710.0 { 710.0 } else { x };
+    let x = if x < -746.0 { -746.0 } else { x };
     // x = k · ln 2 + r with |r| <= ln 2 / 2; ln 2 in two parts, so that r is exact enough.
     const LN2_HIGH: f64 = f64::from_bits(0x3fe6_2e42_fee0_0000);
     const LN2_LOW: f64 = f64::from_bits(0x3dea_39ef_3579_3c76);
-    let k = (x * std::f64::consts::LOG2_E).round_ties_even();
+    let k = (x * std::f64::consts::LOG2_E + ROUND) - ROUND;
     let r = (x - k * LN2_HIGH) - k * LN2_LOW;
     // Taylor: |r|^14 / 14! is below 1e-17.
-    let mut sum = 1.0;
-    for n in (1..=13).rev() {
-        sum = 1.0 + sum * r / f64::from(n);
+    let mut sum = 1.0 / 6_227_020_800.0;
+    for factorial in [
+        479_001_600.0,
+        39_916_800.0,
+        3_628_800.0,
+        362_880.0,
+        40_320.0,
+        5040.0,
+        720.0,
+        120.0,
+        24.0,
+        6.0,
+        2.0,
+        1.0,
+        1.0,
+    ] {
+        sum = sum * r + 1.0 / factorial;
     }
-    power_of_two(sum, k as i32)
+    // In two steps, because one alone would leave the range of normal numbers.
+    let first = (k * 0.5 + ROUND) - ROUND;
+    sum * power_of_two(first) * power_of_two(k - first)
 }
 
-fn power_of_two(x: f64, k: i32) -> f64 {
-    let scale = |k: i32| f64::from_bits(((k + 1023) as u64) << 52);
-    // In two steps where one alone would leave the range of normal numbers.
-    if k < -1000 { x * scale(k + 200) * scale(-200) } else { x * scale(k) }
+/// Adding it rounds to a whole number, which then stands in the last bits.
+const ROUND: f64 = 6_755_399_441_055_744.0;
+
+/// For a whole number between −1022 and 1023.
+#[inline(always)]
+fn power_of_two(k: f64) -> f64 {
+    f64::from_bits((k + (ROUND + 1023.0)).to_bits() << 52)
 }
 
 /// `1 / (1 + e^-x)`.
+#[inline(always)]
 pub fn sigmoid(x: f64) -> f64 {
     1.0 / (1.0 + exp(-x))
 }
 
 /// The hyperbolic tangent.
+#[inline(always)]
 pub fn tanh(x: f64) -> f64 {
-    if x.abs() < 1e-3 {
-        // The difference below would cancel; x^5 is below 1e-15 here.
-        return x - x * x * x / 3.0;
-    }
     let e = exp(-2.0 * x.abs());
     let t = (1.0 - e) / (1.0 + e);
-    if x < 0.0 { -t } else { t }
+    let far = if x < 0.0 { -t } else { t };
+    // The difference above cancels near zero; x^5 is below 1e-15 there.
+    if x.abs() < 1e-3 { x - x * x * x / 3.0 } else { far }
 }
 
 /// The error function, by its series of positive terms.

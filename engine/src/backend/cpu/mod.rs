@@ -89,13 +89,27 @@ impl Cpu {
     }
 
     /// New rows, each made from the row at the same place of `rows`.
-    fn each(&self, rows: &Rows, width: usize, make: impl Fn(&[f32], &mut [f32])) -> Rows {
+    fn each(&self, rows: &Rows, width: usize, make: impl Fn(&[f32], &mut [f32]) + Sync) -> Rows {
         let mut out = self.scratch.rows(rows.count(), width);
-        let pairs = rows.chunks_exact(rows.width()).zip(out.chunks_exact_mut(width));
-        pairs.for_each(|(row, out)| make(row, out));
+        let (from, rows) = (rows.width(), &rows[..]);
+        self.parts(&mut out, width, &|row, out| make(&rows[row * from..][..from], out));
         out
     }
+
+    /// Calls `work` for every `len` numbers of `out`, on all threads if that is worth waking them.
+    fn parts(&self, out: &mut [f32], len: usize, work: &(dyn Fn(usize, &mut [f32]) + Sync)) {
+        if out.len() < WORTH_A_THREAD {
+            out.chunks_mut(len).enumerate().for_each(|(part, out)| work(part, out));
+        } else {
+            self.pool.parts(out, len, work);
+        }
+    }
 }
+
+/// Fewer numbers than these are done before another thread is awake.
+const WORTH_A_THREAD: usize = 1 << 12;
+/// Numbers that a thread takes where there are no rows.
+const PART: usize = 1 << 10;
 
 fn misfit(misfit: Misfit) -> Error {
     Error::Usage(misfit.to_string())
@@ -187,9 +201,9 @@ impl Backend for Cpu {
     fn embed(&mut self, table: &Tensor, step: &Step) -> Result<Rows> {
         let table = table.matrix()?;
         let mut out = self.scratch.rows(step.rows.len(), table.width);
-        for (row, out) in step.rows.iter().zip(out.chunks_exact_mut(table.width)) {
-            table.row(row.token as usize, out);
-        }
+        self.parts(&mut out, table.width, &|row, out| {
+            table.row(step.rows[row].token as usize, out);
+        });
         Ok(out)
     }
 
@@ -222,7 +236,7 @@ impl Backend for Cpu {
         let matrix = weight.matrices(1)?;
         matmul::matmul(&self.pool, self.precision, &matrix, rows, &mut out).map_err(misfit)?;
         if let Some(bias) = bias {
-            out.chunks_exact_mut(weight.rows).for_each(|row| ops::add(row, bias));
+            self.parts(&mut out, weight.rows, &|_, row| ops::add(row, bias));
         }
         Ok(out)
     }
@@ -242,10 +256,10 @@ impl Backend for Cpu {
     ) -> Result<()> {
         let width = rows.width();
         let angles = &step.angles[table];
-        for (index, row) in rows.chunks_exact_mut(width).enumerate() {
+        self.parts(rows, width, &|index, row| {
             let (cos, sin) = angles.of(index);
             row.chunks_exact_mut(head_dim).for_each(|head| ops::rope(rope, head, cos, sin));
-        }
+        });
         Ok(())
     }
 
@@ -278,8 +292,9 @@ impl Backend for Cpu {
         let (cache, width) = (&cache.layers[layer], attention.q_width());
         let (heads, group) = (attention.kv_heads, width / attention.kv_heads);
         let blocks = attend::blocks(&step.rows);
-        let seen: Vec<OnceLock<Vec<f32>>> = vec![OnceLock::new(); blocks.len() * heads];
         let (level, all) = (self.pool.level(), &queries[..]);
+        let mut out = self.scratch.rows(queries.count(), width);
+        let seen: Vec<OnceLock<Vec<f32>>> = vec![OnceLock::new(); blocks.len() * heads];
         self.pool.each(seen.len(), &|item| {
             let (block, kv_head) = (blocks[item / heads].clone(), item % heads);
             let queries = &all[block.start * width..block.end * width];
@@ -287,7 +302,6 @@ impl Backend for Cpu {
             let look = Look { attention, sinks, cache, rows, kv_head, queries };
             seen[item].get_or_init(|| look.look(level));
         });
-        let mut out = self.scratch.rows(queries.count(), width);
         for (item, seen) in seen.into_iter().enumerate() {
             let (block, start) = (&blocks[item / heads], item % heads * group);
             let seen = seen.into_inner().unwrap_or_default();
@@ -301,7 +315,12 @@ impl Backend for Cpu {
 
     fn activate(&mut self, how: Activation, gate: Option<&Rows>, up: &Rows) -> Result<Rows> {
         let mut out = self.scratch.rows(up.count(), up.width());
-        ops::activate(how, gate, up, &mut out);
+        let (level, gate, up) = (self.pool.level(), gate.map(|gate| &gate[..]), &up[..]);
+        self.parts(&mut out, PART, &|part, out| {
+            let own = part * PART..part * PART + out.len();
+            let gate = gate.map(|gate| &gate[own.clone()]);
+            ops::activate(level, how, gate, &up[own], out);
+        });
         Ok(out)
     }
 
@@ -337,9 +356,9 @@ impl Backend for Cpu {
         matmul::matmul_pairs(&self.pool, self.precision, &experts, rows, &pairs, &mut out)
             .map_err(misfit)?;
         if let Some(bias) = bias {
-            for (pair, out) in pairs.iter().zip(out.chunks_exact_mut(outputs)) {
-                ops::add(out, &bias[pair.matrix as usize * outputs..][..outputs]);
-            }
+            self.parts(&mut out, outputs, &|pair, out| {
+                ops::add(out, &bias[pairs[pair].matrix as usize * outputs..][..outputs]);
+            });
         }
         Ok(out)
     }
@@ -347,16 +366,18 @@ impl Backend for Cpu {
     fn mix(&mut self, rows: &Rows, routing: &Routing) -> Result<Rows> {
         let (used, width) = (routing.used, rows.width());
         let mut out = self.scratch.rows(rows.count() / used, width);
-        for (index, out) in out.chunks_exact_mut(width).enumerate() {
+        let rows = &rows[..];
+        self.parts(&mut out, width, &|index, out| {
             let slots = index * used..(index + 1) * used;
             let rows = &rows[slots.start * width..slots.end * width];
             ops::mix(rows, &routing.ids[slots.clone()], &routing.shares[slots], out);
-        }
+        });
         Ok(out)
     }
 
     fn add(&mut self, rows: &mut Rows, others: &Rows) -> Result<()> {
-        ops::add(rows, others);
+        let others = &others[..];
+        self.parts(rows, PART, &|part, own| ops::add(own, &others[part * PART..][..own.len()]));
         Ok(())
     }
 

@@ -1,8 +1,8 @@
 //! Everything that happens to a row alone, but for matrices. Sums run in f64 and in order, so that
 //! no bit depends on anything but the row.
 
+use super::level::Level;
 use super::math;
-use super::rows::Rows;
 use crate::adapters::rope::Style;
 use crate::adapters::{Activation, Gelu, Norm, NormKind, Rope};
 use half::f16;
@@ -43,20 +43,44 @@ pub(super) fn rope(rope: &Rope, head: &mut [f32], cos: &[f32], sin: &[f32]) {
     }
 }
 
-/// The function between the projections of a feed-forward network.
-pub(super) fn activate(activation: Activation, gate: Option<&Rows>, up: &Rows, out: &mut Rows) {
+/// The function between the projections of a feed-forward network, for some numbers of it.
+pub(super) fn activate(
+    level: Level,
+    activation: Activation,
+    gate: Option<&[f32]>,
+    up: &[f32],
+    out: &mut [f32],
+) {
+    #[cfg(target_arch = "x86_64")]
+    if level >= Level::Avx2 {
+        #[target_feature(enable = "avx2,fma")]
+        fn compiled(how: Activation, gate: Option<&[f32]>, up: &[f32], out: &mut [f32]) {
+            active(how, gate, up, out);
+        }
+        // SAFETY: the pool offers a level only where the machine has its instructions.
+        return unsafe { compiled(activation, gate, up, out) };
+    }
+    let _ = level;
+    active(activation, gate, up, out);
+}
+
+#[inline(always)] // so that it is compiled once more for wider registers
+fn active(activation: Activation, gate: Option<&[f32]>, up: &[f32], out: &mut [f32]) {
     match (activation, gate) {
+        (Activation::Gelu(Gelu::Tanh), _) => {
+            out.iter_mut().zip(up).for_each(|(out, x)| *out = gelu_tanh(*x));
+        }
         (Activation::Gelu(how), _) => {
-            out.iter_mut().zip(up.iter()).for_each(|(out, x)| *out = gelu(how, *x));
+            out.iter_mut().zip(up).for_each(|(out, x)| *out = gelu(how, *x));
         }
         (Activation::SwiGlu, Some(gate)) => {
-            for (out, (gate, up)) in out.iter_mut().zip(gate.iter().zip(up.iter())) {
+            for (out, (gate, up)) in out.iter_mut().zip(gate.iter().zip(up)) {
                 let x = f64::from(*gate);
                 *out = (x * math::sigmoid(x)) as f32 * up;
             }
         }
         (Activation::SwiGluOai { alpha, limit }, Some(gate)) => {
-            for (out, (gate, up)) in out.iter_mut().zip(gate.iter().zip(up.iter())) {
+            for (out, (gate, up)) in out.iter_mut().zip(gate.iter().zip(up)) {
                 let x = clamped(*gate, f32::NEG_INFINITY, limit);
                 let y = clamped(*up, -limit, limit);
                 let slope = math::sigmoid(f64::from(alpha) * f64::from(x));
@@ -69,8 +93,10 @@ pub(super) fn activate(activation: Activation, gate: Option<&Rows>, up: &Rows, o
 }
 
 /// NaN stays NaN, so that a broken row is found where it broke.
+#[inline(always)]
 fn clamped(x: f32, low: f32, high: f32) -> f32 {
-    if x.is_nan() { x } else { x.max(low).min(high) }
+    let x = if x < low { low } else { x };
+    if x > high { high } else { x }
 }
 
 /// The Gaussian error linear unit.
@@ -88,6 +114,7 @@ pub(super) fn gelu(how: Gelu, x: f32) -> f32 {
     }
 }
 
+#[inline(always)]
 fn gelu_tanh(x: f32) -> f32 {
     let x = f64::from(x);
     let inner = (2.0 / std::f64::consts::PI).sqrt() * x * (1.0 + 0.044715 * x * x);

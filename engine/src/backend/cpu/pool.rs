@@ -32,6 +32,21 @@ pub struct Pool {
 /// The work of one dispatch; the reference is only alive while `Pool::run` waits.
 type Job = &'static (dyn Fn(usize) + Sync);
 
+/// Where a slice starts that threads take disjoint parts of.
+struct Start(*mut f32);
+
+// SAFETY: `Pool::parts` hands out disjoint parts only, and numbers may be sent to any thread.
+unsafe impl Sync for Start {}
+
+impl Start {
+    /// # Safety
+    /// The part is inside the slice, which outlives it, and no other part overlaps it.
+    unsafe fn part<'s>(&self, at: usize, len: usize) -> &'s mut [f32] {
+        // SAFETY: the caller vouches for it.
+        unsafe { std::slice::from_raw_parts_mut(self.0.add(at), len) }
+    }
+}
+
 struct Shared {
     /// The number of dispatches so far; a change is the signal to start.
     round: AtomicUsize,
@@ -94,6 +109,19 @@ impl Pool {
                 }
                 work(item);
             }
+        });
+    }
+
+    /// Calls `work` once for every `len` numbers of `out` (fewer at its end), with their place
+    /// among the parts, on all threads.
+    pub fn parts(&self, out: &mut [f32], len: usize, work: &(dyn Fn(usize, &mut [f32]) + Sync)) {
+        let (n_numbers, start) = (out.len(), Start(out.as_mut_ptr()));
+        self.each(n_numbers.div_ceil(len.max(1)), &|part| {
+            let at = part * len;
+            // SAFETY: inside `out`, which is borrowed mutably until all work is done, and `each`
+            // calls this once for every part, so no two parts are the same.
+            let own = unsafe { start.part(at, len.min(n_numbers - at)) };
+            work(part, own);
         });
     }
 

@@ -11,16 +11,16 @@ use super::spread;
 use super::tree::{LANES, Lanes};
 use std::cell::RefCell;
 
-/// Activation rows between two decodings of a panel: decoding is a tenth of the work then.
+/// Activation rows whose sums are kept at a time: they fill half of the second cache.
 const MOST_ROWS: usize = 120;
 /// Columns decoded at a time: a whole number of blocks of every format.
 const CHUNK: usize = 256;
 /// Matrix rows that a thread takes: two registers' worth, so that activations come half as often
 /// from far away.
 pub(super) const BROAD: usize = 2 * PANEL;
-/// Steps of a lane, sixteen columns each, between two decodings: so many columns of the panel fill
-/// most of the second cache, and one lane of them most of the first.
-const MOST_STEPS: usize = 192;
+/// Steps of a lane, sixteen columns each, that are decoded at a time: half a lane of them is most
+/// of the first cache. Shorter rows are decoded once, whatever the number of activation rows.
+const MOST_STEPS: usize = 320;
 
 /// What a thread works in; kept from product to product.
 struct Scratch {
@@ -44,6 +44,7 @@ pub(super) struct ByLane {
     lanes: Vec<Lanes>,
     n_rows: usize,
     cols: usize,
+    chunks: usize,
 }
 
 impl ByLane {
@@ -71,7 +72,7 @@ impl ByLane {
                 }
             }
         });
-        ByLane { lanes, n_rows, cols }
+        ByLane { lanes, n_rows, cols, chunks }
     }
 
     fn steps(&self) -> usize {
@@ -80,8 +81,7 @@ impl ByLane {
 
     /// One lane of a row, from a step on.
     fn lane(&self, lane: usize, row: usize, first: usize) -> &[f32] {
-        let chunks = self.cols.div_ceil(CHUNK);
-        let lanes = &self.lanes[(lane * self.n_rows + row) * chunks..][..chunks];
+        let lanes = &self.lanes[(lane * self.n_rows + row) * self.chunks..][..self.chunks];
         &Lanes::numbers(lanes)[first..]
     }
 }
@@ -90,37 +90,78 @@ impl Plan<'_> {
     /// All outputs of up to 32 matrix rows from `first` on.
     pub(super) fn panel_by_lane(&self, x: &ByLane, group: &Group, first: usize) {
         SCRATCH.with_borrow_mut(|scratch| {
+            let n_outputs = BROAD.min(self.w.rows - first);
+            let whole = x.steps() <= MOST_STEPS;
+            if whole {
+                self.fill(group.matrix, first, n_outputs, 0, x.steps(), scratch);
+            }
             let parts = group.rows.len().div_ceil(MOST_ROWS);
             let tile = self.kernels.stripes.len();
             let rows = group.rows.len().div_ceil(parts).next_multiple_of(tile);
             for rows in group.rows.chunks(rows) {
-                self.part(x, group.matrix, rows, first, scratch);
+                let halves = n_outputs.div_ceil(PANEL);
+                scratch.sums.clear();
+                scratch.sums.resize(halves * LANES * rows.len(), Lanes::ZERO);
+                if whole {
+                    self.lanes(x, rows, n_outputs, 0, x.steps(), scratch);
+                } else {
+                    self.stretches(x, group.matrix, rows, first, n_outputs, scratch);
+                }
+                self.finish(rows, first, n_outputs, &scratch.sums);
             }
         });
     }
 
-    fn part(&self, x: &ByLane, matrix: usize, rows: &[Row], first: usize, scratch: &mut Scratch) {
-        let n_outputs = BROAD.min(self.w.rows - first);
-        let halves = n_outputs.div_ceil(PANEL);
-        scratch.sums.clear();
-        scratch.sums.resize(halves * LANES * rows.len(), Lanes::ZERO);
+    /// Rows too long for their panel to stay near, a stretch at a time.
+    fn stretches(
+        &self,
+        x: &ByLane,
+        matrix: usize,
+        rows: &[Row],
+        first: usize,
+        n_outputs: usize,
+        scratch: &mut Scratch,
+    ) {
         let parts = x.steps().div_ceil(MOST_STEPS);
         let most = x.steps().div_ceil(parts).next_multiple_of(CHUNK / LANES);
         for start in (0..x.steps()).step_by(most) {
             let len = most.min(x.steps() - start);
             self.fill(matrix, first, n_outputs, start, len, scratch);
-            for (lane, w) in scratch.panel.chunks_exact(2 * len + 1).enumerate() {
-                let (w, sums) = (&w[..halves * len], &mut scratch.sums[lane * rows.len()..]);
-                self.lane(w, len, rows, sums, |row| x.lane(lane, row, start));
-            }
+            self.lanes(x, rows, n_outputs, start, len, scratch);
         }
-        for (half, sums) in scratch.sums.chunks_exact(LANES * rows.len()).enumerate() {
+    }
+
+    /// Adds the products of the panel's steps to the sums of some rows.
+    fn lanes(
+        &self,
+        x: &ByLane,
+        rows: &[Row],
+        n_outputs: usize,
+        start: usize,
+        len: usize,
+        scratch: &mut Scratch,
+    ) {
+        let halves = n_outputs.div_ceil(PANEL);
+        for (lane, w) in scratch.panel.chunks_exact(2 * len + 1).enumerate() {
+            let (w, sums) = (&w[..halves * len], &mut scratch.sums[lane * rows.len()..]);
+            self.lane(w, len, rows, sums, |row| x.lane(lane, row, start));
+        }
+    }
+
+    /// Folds the sums of some rows.
+    fn finish(&self, rows: &[Row], first: usize, n_outputs: usize, sums: &[Lanes]) {
+        for (half, sums) in sums.chunks_exact(LANES * rows.len()).enumerate() {
             let (first, n) = (first + half * PANEL, PANEL.min(n_outputs - half * PANEL));
             for (i, row) in rows.iter().enumerate() {
                 let values = (self.kernels.fold_across)(&sums[i..], rows.len());
-                // SAFETY: the place belongs to this panel and this row, and each pair of the two
-                // is one item of the dispatch.
-                unsafe { self.out.write(row.out * self.w.rows + first, &values.0[..n]) };
+                let at = row.out * self.w.rows + first;
+                match n {
+                    // SAFETY: the place belongs to this panel and this row, and each pair of the
+                    // two is one item of the dispatch.
+                    PANEL => unsafe { self.out.write(at, &values.0) },
+                    // SAFETY: as above.
+                    _ => unsafe { self.out.write(at, &values.0[..n]) },
+                }
             }
         }
     }

@@ -161,11 +161,18 @@ pub fn matmul_pairs(
 }
 
 /// Products of fewer numbers than this are done before another thread is awake.
-const WORTH_A_THREAD: usize = 1 << 17;
+const WORTH_A_THREAD: usize = 1 << 15;
 
 /// Calls `work` for every item, on all threads if there are `numbers` enough to multiply.
 fn spread(pool: &Pool, numbers: usize, n_items: usize, work: &(dyn Fn(usize) + Sync)) {
     if numbers < WORTH_A_THREAD { (0..n_items).for_each(work) } else { pool.each(n_items, work) }
+}
+
+/// Matrix rows that a thread takes at a time where they are read rather than computed with: many,
+/// because it asks for memory ahead of its reading; and several times as many as there are threads,
+/// so that all end together.
+fn rows_to_read(pool: &Pool, rows: usize) -> usize {
+    (rows / (8 * pool.n_threads())).next_multiple_of(32).clamp(32, 256)
 }
 
 fn product(

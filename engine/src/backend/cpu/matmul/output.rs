@@ -22,6 +22,7 @@ impl<'o, T: Copy> Output<'o, T> {
     ///
     /// # Safety
     /// No other thread may write any of these places during the same dispatch.
+    #[inline(always)] // so that copying an array is an instruction or two
     pub(super) unsafe fn write(&self, at: usize, values: &[T]) {
         assert!(at <= self.len && values.len() <= self.len - at, "an output row out of bounds");
         // SAFETY: in bounds by the line above; nobody else writes here, as the caller vouches.

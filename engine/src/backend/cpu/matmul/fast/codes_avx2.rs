@@ -3,7 +3,9 @@
 
 use super::codes::{self, E2M1};
 use super::strip::{BLOCK, STRIP, Strip};
-use crate::backend::cpu::matmul::kernels::lines::{fifths, half, halves, load, nibbles, table};
+use crate::backend::cpu::matmul::kernels::lines::{
+    fifths, half, halves, load, nibbles, six_bits, table,
+};
 use crate::quant::{iq4_nl, iq4_xs, mxfp4, q4_0, q4_k, q5_0, q5_k, q6_k, q8_0};
 use std::arch::x86_64::*;
 
@@ -106,22 +108,6 @@ fn by_hand_mxfp4(bytes: &[u8], row: usize, strip: &mut Strip) {
         put(strip, row, b, _mm256_shuffle_epi8(values, nibbles(&block.qs)));
         strip.scales[b][row] = mxfp4::VALUES[usize::from(block.e)][1];
     }
-}
-
-/// Six-bit scales and minima of Q4_K and Q5_K, eight of each, as whole numbers in f32.
-#[inline]
-#[target_feature(enable = "avx2,f16c,fma")]
-fn six_bits(packed: &[u8; 12]) -> [__m256; 2] {
-    let word = |i: usize| u32::from_le_bytes([0, 1, 2, 3].map(|byte| packed[4 * i + byte]));
-    let (scales, mins, lows) = (word(0), word(1), word(2));
-    let (six, four, two) = (0x3F3F_3F3F, 0x0F0F_0F0F, 0x0303_0303);
-    let tops = |word: u32| (word >> 6 & two) << 4;
-    let eight = |first: u32, last: u32| {
-        let bytes = _mm_set_epi32(0, 0, last as i32, first as i32);
-        _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(bytes))
-    };
-    let scale = eight(scales & six, lows & four | tops(scales));
-    [scale, eight(mins & six, lows >> 4 & four | tops(mins))]
 }
 
 /// Eight numbers to the groups from `group` on.

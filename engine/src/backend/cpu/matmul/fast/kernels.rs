@@ -15,6 +15,19 @@ pub(super) type Sums = [f32; GROUP_ROWS];
 /// Adds the products of some blocks of eight matrix rows and an activation row.
 pub(super) type Short = fn(strip: &Strip, n_blocks: usize, x: &Row, sums: &mut Sums);
 
+/// The products of eight matrix rows, given as blocks, and an activation row.
+pub(super) type Line = fn(w: &[&[u8]; GROUP_ROWS], x: &Row, sums: &mut Sums);
+
+/// The line for a format, if there is one; the machine has the level.
+pub(super) fn line(format: &str, level: Level) -> Option<Line> {
+    #[cfg(target_arch = "x86_64")]
+    if level >= Level::Avx2 {
+        return super::lines::of(format);
+    }
+    let _ = (format, level);
+    None
+}
+
 /// The products of eight matrix rows and some activation rows.
 pub(super) type Tile = fn(panel: &Panel, x: &[Row], sums: &mut [Sums]);
 

@@ -7,25 +7,28 @@ mod codes;
 #[cfg(target_arch = "x86_64")]
 mod codes_avx2;
 mod kernels;
+#[cfg(target_arch = "x86_64")]
+mod lines;
 mod panel;
 mod rounded;
+#[cfg(target_arch = "x86_64")]
+mod rounded_avx2;
 mod strip;
 
 use super::groups::{Group, Groups, Row};
 use super::output::Output;
-use super::{Matrices, spread};
+use super::{Matrices, rows_to_read, spread};
 use crate::backend::cpu::pool::Pool;
 use codes::Coded;
-use kernels::{Kernels, Sums};
+use kernels::{Kernels, Line, Sums};
 use panel::Panel;
 use rounded::Rounded;
 use std::cell::RefCell;
+use std::ops::Range;
 use strip::{BLOCK, GROUP_ROWS, STRIP, Strip};
 
 /// More activation rows than these are worth arranging the matrix for.
 const FEW: usize = 3;
-/// Matrix rows that a thread takes when there are few activation rows.
-const ITEM: usize = 32;
 /// Bytes of panels and of activations that share the second cache.
 const NEAR_PANELS: usize = 200 << 10;
 const NEAR_ROWS: usize = 150 << 10;
@@ -52,6 +55,8 @@ struct Plan<'p> {
     out: &'p Output<'p>,
     coded: Coded,
     kernels: Kernels,
+    /// For a single row of activations.
+    line: Option<Line>,
 }
 
 /// Whether the matrix has codes to multiply, and if so, the products.
@@ -67,8 +72,9 @@ pub(super) fn product(
         return false;
     };
     let x = Rounded::new(pool, &coded, x, n, w.cols);
-    let plan = Plan { w, x, out, coded, kernels: kernels::of(&coded, pool.level()) };
-    let item_rows = plan.item_rows(groups);
+    let line = kernels::line(w.format.name, pool.level());
+    let plan = Plan { w, x, out, coded, kernels: kernels::of(&coded, pool.level()), line };
+    let item_rows = plan.item_rows(pool, groups);
     let items = w.rows.div_ceil(item_rows);
     let n_outputs = groups.0.iter().map(|group| group.rows.len()).sum::<usize>() * w.rows;
     spread(pool, n_outputs * w.cols, groups.0.len() * items, &|item| {
@@ -81,9 +87,9 @@ pub(super) fn product(
 
 impl Plan<'_> {
     /// Matrix rows that a thread takes at a time, in whole groups.
-    fn item_rows(&self, groups: &Groups) -> usize {
+    fn item_rows(&self, pool: &Pool, groups: &Groups) -> usize {
         if groups.0.iter().all(|group| group.rows.len() <= FEW) {
-            return ITEM;
+            return rows_to_read(pool, self.w.rows);
         }
         let panel_bytes = GROUP_ROWS * self.w.cols.max(1) * if self.coded.wide { 2 } else { 1 };
         (NEAR_PANELS / panel_bytes).clamp(1, 8) * GROUP_ROWS
@@ -123,18 +129,21 @@ impl Plan<'_> {
         }
     }
 
-    /// Up to eight matrix rows, a strip at a time; the last row stands in for rows that the matrix
-    /// does not have.
+    /// Up to eight matrix rows; the last stands in for rows that the matrix does not have.
+    fn blocks(&self, matrix: usize, rows: &Range<usize>) -> [&[u8]; GROUP_ROWS] {
+        std::array::from_fn(|row| self.w.row(matrix, (rows.start + row).min(rows.end - 1)))
+    }
+
+    /// The same, a strip at a time.
     fn strips(
         &self,
         matrix: usize,
-        rows: std::ops::Range<usize>,
+        rows: Range<usize>,
         strip: &mut Strip,
         mut each: impl FnMut(&Strip, usize, usize),
     ) {
         let format = self.w.format;
-        let w: [&[u8]; GROUP_ROWS] =
-            std::array::from_fn(|row| self.w.row(matrix, (rows.start + row).min(rows.end - 1)));
+        let w = self.blocks(matrix, &rows);
         for start in (0..self.w.cols).step_by(STRIP) {
             let cols = STRIP.min(self.w.cols - start);
             let bytes = |cols: usize| cols / format.block_len * format.block_bytes;
@@ -148,6 +157,14 @@ impl Plan<'_> {
 
     fn short(&self, group: &Group, first: usize, last: usize, scratch: &mut Scratch) {
         let Scratch { strip, sums, .. } = scratch;
+        if let Some(line) = self.line {
+            for row in &group.rows {
+                let mut sums = [0.0; GROUP_ROWS];
+                line(&self.blocks(group.matrix, &(first..last)), &self.x.row(row.x, 0), &mut sums);
+                self.write(std::slice::from_ref(row), &[sums], first, last);
+            }
+            return;
+        }
         sums.clear();
         sums.resize(group.rows.len(), [0.0; GROUP_ROWS]);
         self.strips(group.matrix, first..last, strip, |strip, start, n_blocks| {
@@ -176,9 +193,14 @@ impl Plan<'_> {
 
     fn write(&self, rows: &[Row], sums: &[Sums], first: usize, last: usize) {
         for (row, sums) in rows.iter().zip(sums) {
-            // SAFETY: the place belongs to these matrix rows and this activation row, and each
-            // pair of the two is in one item of the dispatch.
-            unsafe { self.out.write(row.out * self.w.rows + first, &sums[..last - first]) };
+            let at = row.out * self.w.rows + first;
+            match last - first {
+                // SAFETY: the place belongs to these matrix rows and this activation row, and
+                // each pair of the two is in one item of the dispatch.
+                GROUP_ROWS => unsafe { self.out.write(at, sums) },
+                // SAFETY: as above.
+                n => unsafe { self.out.write(at, &sums[..n]) },
+            }
         }
     }
 }

@@ -50,7 +50,7 @@ pub(super) struct Row<'r> {
     pub(super) wide: &'r [Wide],
 }
 
-const EMPTY: Block =
+pub(super) const EMPTY: Block =
     Block { codes: [0; BLOCK], scale: 0.0, offsets: [0; 2], pairs: [[0; 2]; 2], sums: [0.0; 2] };
 
 impl Rounded {
@@ -95,12 +95,8 @@ type Round = fn(&[f32; BLOCK], usize, i32) -> Block;
 fn rounder(level: Level) -> Round {
     #[cfg(target_arch = "x86_64")]
     if level >= Level::Avx2 {
-        #[target_feature(enable = "avx2,fma")]
-        fn compiled(x: &[f32; BLOCK], halves: usize, zero: i32) -> Block {
-            round(x, halves, zero)
-        }
         // SAFETY: the machine has this level.
-        return |x, halves, zero| unsafe { compiled(x, halves, zero) };
+        return |x, halves, zero| unsafe { super::rounded_avx2::round(x, halves, zero) };
     }
     let _ = level;
     round
@@ -108,20 +104,14 @@ fn rounder(level: Level) -> Round {
 
 /// A block with a number that is none gets a scale that is none, so that whatever is multiplied
 /// with it shows.
-#[inline(always)]
 fn round(x: &[f32; BLOCK], halves: usize, zero: i32) -> Block {
     // Magnitudes of floats are in the order of their bits, with NaN beyond infinity.
     let magnitude = |x: &f32| x.to_bits() & 0x7FFF_FFFF;
     let largest = f32::from_bits(x.iter().map(magnitude).fold(0, u32::max));
-    let mut block = EMPTY;
-    if !largest.is_finite() {
-        block.scale = f32::NAN;
-        block.sums = [f32::NAN; 2];
-        return block;
-    }
-    if largest < TINY {
-        return block;
-    }
+    let mut block = match special(largest) {
+        Some(block) => return block,
+        None => EMPTY,
+    };
     let inverse = 127.0 / largest;
     for (code, x) in block.codes.iter_mut().zip(x) {
         // SAFETY: the product is within ±127 but for a rounding, so it fits.
@@ -135,13 +125,27 @@ fn round(x: &[f32; BLOCK], halves: usize, zero: i32) -> Block {
             pairs[half * (halves - 1)][1] += i32::from(four[2]) + i32::from(four[3]);
         }
     }
-    let sums = pairs.map(|pairs| pairs[0] + pairs[1]);
-    block.offsets = sums.map(|sum| -zero * sum);
-    // Up to 16 · 127 · 32: it may wrap, and so may the sum that it is the start of, which in the
-    // end is within 16 bits.
-    block.pairs = pairs.map(|pairs| pairs.map(|pair| (-zero * pair) as i16));
-    block.sums = sums.map(|sum| block.scale * sum as f32);
+    block.finish(pairs, zero);
     block
+}
+
+/// The block of a row whose largest magnitude is none to divide by.
+pub(super) fn special(largest: f32) -> Option<Block> {
+    let none = Block { scale: f32::NAN, sums: [f32::NAN; 2], ..EMPTY };
+    if !largest.is_finite() { Some(none) } else { (largest < TINY).then_some(EMPTY) }
+}
+
+impl Block {
+    /// Puts what follows from the scale and the sums of the first and the last two of four codes.
+    #[inline(always)]
+    pub(super) fn finish(&mut self, pairs: [[i32; 2]; 2], zero: i32) {
+        let sums = pairs.map(|pairs| pairs[0] + pairs[1]);
+        self.offsets = sums.map(|sum| -zero * sum);
+        // Up to 16 · 127 · 32: it may wrap, and so may the sum that it is the start of, which in
+        // the end is within 16 bits.
+        self.pairs = pairs.map(|pairs| pairs.map(|pair| (-zero * pair) as i16));
+        self.sums = sums.map(|sum| self.scale * sum as f32);
+    }
 }
 
 /// The scale that is best for these codes, in the sense of least squares: a little smaller errors

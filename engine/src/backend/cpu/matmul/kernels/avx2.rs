@@ -3,7 +3,7 @@
 
 #![allow(clippy::needless_range_loop)] // one index counts in several arrays
 
-use super::super::tree::{self, Lanes};
+use super::super::tree::Lanes;
 use super::{Kernels, PANEL, TILE};
 use std::arch::x86_64::*;
 
@@ -140,15 +140,18 @@ fn fold(sums: &[Lanes; PANEL]) -> [f32; PANEL] {
 /// Sixteen matrix rows are two registers, six activation rows make twelve of sums.
 #[target_feature(enable = "avx2,fma")]
 fn stripe<const X: usize>(w: &[Lanes], x: &[&[f32]], sums: &mut [Lanes]) {
-    let x: [&[f32]; X] = std::array::from_fn(|i| &x[i][..w.len()]);
+    // Loops, because closures are not always inlined here.
+    let (mut rows, mut acc) = ([&[][..]; X], [[_mm256_setzero_ps(); 2]; X]);
     let sums = &mut sums[..X];
-    let mut acc: [[__m256; 2]; X] =
-        std::array::from_fn(|i| std::array::from_fn(|half| load(&sums[i], half)));
+    for i in 0..X {
+        rows[i] = &x[i][..w.len()];
+        acc[i] = [load(&sums[i], 0), load(&sums[i], 1)];
+    }
     for (k, w) in w.iter().enumerate() {
         let (low, high) = (load(w, 0), load(w, 1));
         for i in 0..X {
             // SAFETY: every row has been cut to as many steps as `w` has.
-            let x = _mm256_set1_ps(*unsafe { x[i].get_unchecked(k) });
+            let x = _mm256_set1_ps(*unsafe { rows[i].get_unchecked(k) });
             acc[i][0] = _mm256_fmadd_ps(low, x, acc[i][0]);
             acc[i][1] = _mm256_fmadd_ps(high, x, acc[i][1]);
         }
@@ -159,9 +162,24 @@ fn stripe<const X: usize>(w: &[Lanes], x: &[&[f32]], sums: &mut [Lanes]) {
     }
 }
 
+/// As in `tree::fold_across`, eight sums at a time.
 #[target_feature(enable = "avx2,fma")]
 pub(super) fn fold_across(sums: &[Lanes], stride: usize) -> Lanes {
-    tree::fold_across(sums, stride)
+    let mut out = Lanes::ZERO;
+    for half in 0..2 {
+        let mut own = [_mm256_setzero_ps(); 8];
+        for (i, own) in own.iter_mut().enumerate() {
+            let (low, high) = (&sums[i * stride], &sums[(i + 8) * stride]);
+            *own = _mm256_add_ps(load(low, half), load(high, half));
+        }
+        for width in [1, 2, 4] {
+            for i in (0..8).step_by(2 * width) {
+                own[i] = _mm256_add_ps(own[i], own[i + width]);
+            }
+        }
+        store(&mut out, half, own[0]);
+    }
+    out
 }
 
 /// Four squares of eight.
