@@ -10,7 +10,7 @@ constexpr int THREADS = 128, WARPS = THREADS / 32, TILE = 64, MAX_DIM = 256;
 constexpr int EACH = MAX_DIM / THREADS;
 
 struct Heads {
-    u32 heads, kv_heads, head_dim, window, capacity, prompts;
+    u32 heads, kv_heads, head_dim, window, capacity, prompts, generated;
     float scale;
 };
 
@@ -61,8 +61,8 @@ __device__ void attend(float *out, const float *queries, const typename Kv::Stor
     __shared__ Softmax softmax;
     u32 head = blockIdx.x, dim = at.head_dim, width = at.kv_heads * dim;
     Row row = rows[blockIdx.y];
-    // attend_fast.cu has those of a prompt.
-    if (row.role && !at.prompts) return;
+    // Rows of a prompt may be attend_fast.cu's, and generated ones line_attend.cu's.
+    if (row.role ? !at.prompts : !at.generated) return;
     u64 own = (static_cast<u64>(blockIdx.y) * at.heads + head) * dim;
     u32 column = head / (at.heads / at.kv_heads) * dim;
     for (u32 d = threadIdx.x; d < dim; d += THREADS) query[d] = queries[own + d];
@@ -117,8 +117,9 @@ __device__ void attend(float *out, const float *queries, const typename Kv::Stor
     extern "C" __global__ void __launch_bounds__(THREADS) attend_f32_##NAME(                     \
         float *out, const float *queries, const STORED *keys, const STORED *values,              \
         const float *sinks, const Row *rows, u32 heads, u32 kv_heads, u32 head_dim, u32 window,  \
-        u32 capacity, u32 prompts, float scale) {                                                \
-        Heads at = {heads, kv_heads, head_dim, window, capacity, prompts, scale};                \
+        u32 capacity, u32 prompts, u32 generated, float scale) {                                 \
+        Heads at = {heads,    kv_heads, head_dim,  window,                                       \
+                    capacity, prompts,  generated, scale};                                       \
         attend<KV>(out, queries, keys, values, sinks, rows, at);                                 \
     }
 ATTEND(KvF32, float, kvf32)

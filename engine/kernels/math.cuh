@@ -52,7 +52,10 @@ __device__ __forceinline__ double exp_of_negative(double x) {
     return scaled(fma(sum, r, 1.0), k);
 }
 
-__device__ inline double sigmoid_f64(double x) { return 1.0 / (1.0 + exp_f64(-x)); }
+__device__ __forceinline__ double sigmoid_f64(double x) {
+    double e = exp_of_negative(-fabs(x)), share = 1.0 / (1.0 + e);
+    return x < 0.0 ? e * share : share;
+}
 
 __device__ inline double tanh_f64(double x) {
     if (fabs(x) < 1e-3) return x - x * x * x / 3.0;

@@ -1,30 +1,23 @@
-// Norms over one row: sums in f64, each thread its own columns, then a fixed tree. A row of 1e20
-// does not overflow, and the order depends on the width alone.
-#include "reduce.cuh"
+// Norms over one row.
+#include "norm.cuh"
 
 constexpr int THREADS = 256;
 
 __device__ void norm(float *out, const float *x, const float *weight, const float *bias, u32 width,
                      float epsilon, bool centred) {
-    __shared__ double scratch[THREADS];
+    __shared__ double scratch[THREADS / 32];
     const float *row = x + static_cast<u64>(blockIdx.x) * width;
     float *to = out + static_cast<u64>(blockIdx.x) * width;
-    double mean = 0.0;
-    if (centred) {
-        double part = 0.0;
-        for (u32 i = threadIdx.x; i < width; i += THREADS) part += static_cast<double>(row[i]);
-        mean = block_sum<THREADS>(part, scratch) / static_cast<double>(width);
-    }
-    double part = 0.0;
-    for (u32 i = threadIdx.x; i < width; i += THREADS) {
-        double off = static_cast<double>(row[i]) - mean;
-        part += off * off;
-    }
-    double variance = block_sum<THREADS>(part, scratch) / static_cast<double>(width);
-    double scale = 1.0 / sqrt(variance + static_cast<double>(epsilon));
-    for (u32 i = threadIdx.x; i < width; i += THREADS) {
-        float value = static_cast<float>((static_cast<double>(row[i]) - mean) * scale) * weight[i];
-        to[i] = bias ? value + bias[i] : value;
+    auto each = [&](auto &&add) {
+        for (u32 k = 4 * threadIdx.x; k < width; k += 4 * THREADS) {
+            float four[4];
+            for (int i = 0; i < 4; i++) four[i] = k + i < width ? row[k + i] : 0.0f;
+            add(four);
+        }
+    };
+    Moments of = moments<THREADS>(each, width, epsilon, centred, scratch);
+    for (u32 k = threadIdx.x; k < width; k += THREADS) {
+        to[k] = normalised(row[k], of, weight, bias, k);
     }
 }
 

@@ -16,3 +16,8 @@ extern "C" __global__ void wanted_f32(float *out, const float *x, const u32 *wan
     u64 row = blockIdx.y;
     out[row * width + i] = x[static_cast<u64>(wanted[row]) * width + i];
 }
+
+// to[i] = from[i] for a few words. One block.
+extern "C" __global__ void bring_u32(u32 *to, const u32 *from, u32 words) {
+    for (u32 i = threadIdx.x; i < words; i += blockDim.x) to[i] = from[i];
+}

@@ -17,6 +17,7 @@ mod haiku;
 mod hf_json;
 mod infrastructure;
 mod kernels;
+mod lines;
 mod loader;
 mod memory;
 mod model;
@@ -57,6 +58,7 @@ pub fn all() -> Vec<Case> {
     cases.extend(hf_json::cases());
     cases.extend(infrastructure::cases());
     cases.extend(kernels::cases());
+    cases.extend(lines::cases());
     cases.extend(loader::cases());
     cases.extend(memory::cases());
     cases.extend(model::cases());

@@ -7,6 +7,7 @@ use crate::reference::ops;
 use crate::subject::Machine;
 use engine::adapters::Attention;
 use engine::backend::Backend;
+use engine::batch::Role;
 use engine::error::Result as EngineResult;
 use engine::kv::{CachePlan, GRAIN, LayerPlan, Precision};
 use half::f16;
@@ -28,6 +29,7 @@ struct Shape {
     window: Option<usize>,
     sinks: bool,
     precision: Precision,
+    role: Role,
 }
 
 const PLAIN: Shape = Shape {
@@ -40,6 +42,7 @@ const PLAIN: Shape = Shape {
     window: None,
     sinks: false,
     precision: Precision::F32,
+    role: Role::Prompt,
 };
 const GROUPED: Shape = Shape { heads: 8, kv_heads: 2, ..PLAIN };
 
@@ -72,6 +75,10 @@ pub(super) fn add<M: Machine>(cases: &mut Cases<M>) {
     for (name, shape) in SHAPES {
         let body = |b: &mut M::Backend, random: &mut Random| judge::<M>(b, random, shape);
         cases.add(format!("attend::{name}"), Box::new(body));
+        let body = |b: &mut M::Backend, random: &mut Random| {
+            judge::<M>(b, random, &Shape { role: Role::Generated, ..*shape })
+        };
+        cases.add(format!("attend::generated::{name}"), Box::new(body));
     }
     let body = |b: &mut M::Backend, random: &mut Random| repeated_heads(b, random);
     cases.add("attend::gqa-equals-mha-with-repeated-heads".into(), Box::new(body));
@@ -127,7 +134,9 @@ fn answer<B: Backend>(
         let edge = if start < first_asked { first_asked } else { shape.length };
         let end = (start + shape.part).min(edge);
         let positions: Vec<u32> = (start as u32..end as u32).collect();
-        let step = backend.step(&batch(&positions), &[])?;
+        let mut batch = batch(&positions);
+        batch.rows.iter_mut().for_each(|row| row.role = shape.role);
+        let step = backend.step(&batch, &[])?;
         let k = backend.write(kv_width, &keys[start * kv_width..end * kv_width])?;
         let v = backend.write(kv_width, &values[start * kv_width..end * kv_width])?;
         backend.store(&mut cache, 0, &k, &v, &step)?;

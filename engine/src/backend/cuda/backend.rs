@@ -10,14 +10,15 @@ use super::kv::Cache;
 use super::layout::Layout;
 use super::loading::Loading;
 use super::memory::Pinned;
-use super::ops::{Factors, Groups, Ops, Product, Sorted, TILE, TOKENS, read_speed};
+use super::module::Argument;
+use super::ops::{Factors, Groups, Line, Ops, Product, Shares, Sorted, TILE, TOKENS, read_speed};
 use super::rows::{Piece, Rows, Scratch};
 use super::step::Step;
 use super::stream::{Event, Stream};
 use super::tensor::Tensor;
 use crate::adapters::weights::NormWeights;
 use crate::adapters::{Activation, Architecture, Attention, Norm, Role, Rope, Weights};
-use crate::backend::{Backend, Follow, Pass, Source, composed};
+use crate::backend::{Backend, Follow, Pass, Source};
 use crate::batch::Batch;
 use crate::error::{Error, Result};
 use crate::kv::{CachePlan, Precision};
@@ -25,6 +26,7 @@ use crate::loader::Gguf;
 use std::cell::OnceCell;
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 /// The backend.
 pub struct Cuda {
@@ -41,6 +43,8 @@ pub struct Cuda {
     passes: VecDeque<Event>,
     /// Whether rows of prompts are rounded to 16 bits.
     fast: bool,
+    /// How many passes were replayed.
+    pub(super) replayed: AtomicU64,
     /// Where rows land on the host before they are handed on.
     landing: Option<Pinned>,
 }
@@ -92,6 +96,7 @@ impl Cuda {
             told: None,
             passes: VecDeque::new(),
             fast: false,
+            replayed: AtomicU64::new(0),
             landing: None,
         })
     }
@@ -346,10 +351,21 @@ impl Backend for Cuda {
         let sinks = sinks.map(Tensor::vector).transpose()?;
         let out = self.scratch.rows(queries.count(), attention.q_width())?;
         let at = (cache, layer);
+        let lines = step.generated && Line::attends(attention);
+        if lines {
+            let (line, stream, rows) = (&self.ops.line, &self.stream, queries.count());
+            let partial = self.scratch.rows(rows, Line::partial_width(attention))?;
+            let (partial, step_rows) = (partial.address(), step.rows_address().bits());
+            let shares = Shares { attention, sinks, partial, rows: step_rows };
+            let queries = (queries.address(), attention.q_width());
+            line.attend(stream, &shares, queries, None, at, rows, false)?;
+            line.attended(stream, out.address(), &shares, rows)?;
+        }
         let (ops, stream) = (&self.ops, &self.stream);
         let fast = self.fast && ops.attend_fast.fits(attention);
-        if step.generated || !fast {
-            ops.attend.run(stream, attention, sinks, &out, queries, at, step, !fast)?;
+        if (step.generated && !lines) || (step.prompt && !fast) {
+            let roles = (!fast, !lines);
+            ops.attend.run(stream, (attention, sinks), &out, queries, at, step, roles)?;
         }
         if step.prompt && fast {
             ops.attend_fast.run(stream, (attention, sinks), &out, queries, at, step)?;
@@ -418,7 +434,7 @@ impl Backend for Cuda {
     fn pass(&mut self, pass: &mut Pass<'_, Cuda>) -> Result<Rows> {
         match self.generated(pass)? {
             Some(logits) => Ok(logits),
-            None => composed::pass(self, pass),
+            None => self.replayed_or_composed(pass),
         }
     }
 

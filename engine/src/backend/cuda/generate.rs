@@ -191,7 +191,7 @@ impl Cuda {
                 decode.row(&self.fused(pass), pass.cache, step, 0, &only)?;
                 logits
             }
-            None => composed::pass(self, &mut pass.with(step))?,
+            None => self.replayed_or_composed(&mut pass.with(step))?,
         };
         self.ops.choose.run(&self.stream, &self.scratch, &logits, step, to, how)
     }

@@ -20,6 +20,7 @@ mod generate;
 pub mod kernels;
 mod kv;
 mod layout;
+mod lines;
 mod loading;
 mod memory;
 mod module;

@@ -163,6 +163,11 @@ impl Rows {
         self.width
     }
 
+    /// Where the first starts, as kernels see it.
+    pub(super) fn address(&self) -> u64 {
+        self.piece.address
+    }
+
     /// Where row `row` starts.
     pub(super) fn row_address(&self, row: usize) -> u64 {
         self.piece.at(4 * self.width * row)

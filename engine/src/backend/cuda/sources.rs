@@ -34,6 +34,7 @@ macro_rules! embedded {
 /// Every file of `engine/kernels` that is compiled, sorted. A `.cuh` is there to be included.
 pub const SOURCES: &[Source] = embedded![
     "activate.cu",
+    "activate.cuh",
     "add.cu",
     "attend.cu",
     "attend_fast.cu",
@@ -59,12 +60,20 @@ pub const SOURCES: &[Source] = embedded![
     "fast.cuh",
     "group.cu",
     "kv.cuh",
+    "line_attend.cu",
+    "line_attend.cuh",
+    "line_product.cu",
+    "line_product.cuh",
+    "line_ptx.cuh",
+    "line_row.cuh",
+    "line_weight.cuh",
     "math.cuh",
     "matmul.cu",
     "matmul_fast.cu",
     "matmul_prompt.cu",
     "mix.cu",
     "norm.cu",
+    "norm.cuh",
     "number.cuh",
     "packed.cuh",
     "read.cu",
@@ -78,6 +87,7 @@ pub const SOURCES: &[Source] = embedded![
     "step.cuh",
     "store.cu",
     "tile.cuh",
+    "turn.cuh",
     "weight.cuh",
 ];
 

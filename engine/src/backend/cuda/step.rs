@@ -7,7 +7,7 @@ use crate::adapters::Rope;
 use crate::adapters::rope::Turner;
 use crate::batch::{Batch, Role, Row};
 use crate::error::{Error, Result};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// A batch, ready to be read by kernels.
@@ -18,6 +18,8 @@ pub struct Step {
     /// Whether some are of a prompt, and whether some were generated.
     pub(super) prompt: bool,
     pub(super) generated: bool,
+    /// Whether each is of another sequence.
+    pub(super) apart: bool,
     /// How many of them want logits.
     pub(super) wanted: usize,
     /// Which.
@@ -96,11 +98,14 @@ impl Step {
         let wants = batch.rows.iter().map(|row| row.logits).collect();
         let pairs = ropes.iter().map(Rope::pairs).collect();
         let (parts, rows_at) = (Vec::new(), 0);
+        let slots: HashSet<u32> = batch.rows.iter().map(|row| row.slot).collect();
+        let apart = slots.len() == rows;
         Ok(Step {
             piece,
             rows,
             prompt,
             generated,
+            apart,
             wanted,
             wants,
             parts,
@@ -125,6 +130,7 @@ impl Step {
             rows: 1,
             prompt: self.prompt,
             generated: self.generated,
+            apart: true,
             wanted: 1,
             wants: vec![true],
             parts: Vec::new(),
@@ -147,6 +153,11 @@ impl Step {
     /// The runs.
     pub(super) fn runs_address(&self) -> Address {
         Address(self.piece.at(self.runs_at))
+    }
+
+    /// Pairs of each rotation.
+    pub(super) fn pairs(&self) -> &[usize] {
+        &self.pairs
     }
 
     /// Row `row`.

@@ -3,6 +3,7 @@
 
 use super::decode::Decode;
 use super::layout::Layout;
+use super::lines::Lines;
 use super::loading::Loading;
 use super::memory::{Buffer, Owner};
 use super::module::Argument;
@@ -37,6 +38,8 @@ pub struct Tensor {
     /// What the fused step made of this model, if it has one. It stays with the embedding, so that
     /// it goes when the model goes.
     pub(super) decode: OnceLock<Option<Box<Decode>>>,
+    /// The recordings of this model, if its generated rows are computed that way; likewise.
+    pub(super) lines: OnceLock<Option<Box<Lines>>>,
 }
 
 impl Tensor {
@@ -64,7 +67,7 @@ impl Tensor {
             false => loading.copy(file, info, &buffer)?,
         }
         let rows_per_expert = dim(1);
-        let decode = OnceLock::new();
+        let (decode, lines) = (OnceLock::new(), OnceLock::new());
         let (bad, most) = check.run(stream, &buffer, format)?;
         match bad {
             None => Ok(Tensor {
@@ -79,6 +82,7 @@ impl Tensor {
                 rows_per_expert,
                 vector,
                 decode,
+                lines,
             }),
             Some(block) => {
                 let what = if vector { "element" } else { "block" };
@@ -108,7 +112,7 @@ impl Tensor {
     /// The same weight at byte `at` of `buffer`, where somebody has put it.
     pub(super) fn moved(&self, buffer: &Arc<Buffer>, at: u64, layout: Layout) -> Tensor {
         let Tensor { bytes, most, format, width, rows, rows_per_expert, vector, .. } = *self;
-        let (buffer, decode) = (buffer.clone(), OnceLock::new());
+        let (buffer, decode, lines) = (buffer.clone(), OnceLock::new(), OnceLock::new());
         Tensor {
             buffer,
             at,
@@ -121,6 +125,7 @@ impl Tensor {
             rows_per_expert,
             vector,
             decode,
+            lines,
         }
     }
 

@@ -1,4 +1,5 @@
-//! Lets each row look at what is kept of its own sequence.
+//! Lets each row look at what is kept of its own sequence; generated rows only if they have no
+//! place in `line`.
 
 use super::small;
 use crate::adapters::Attention;
@@ -27,18 +28,17 @@ impl Attend {
         Ok(Attend { f32: find("attend_f32_kvf32")?, f16: find("attend_f32_kvf16")? })
     }
 
-    /// `prompt`: whether rows of a prompt are computed here too.
+    /// Last, whether rows of a prompt are computed here, and whether generated ones are.
     #[allow(clippy::too_many_arguments)] // it is what attention depends on
     pub(in crate::backend::cuda) fn run(
         &self,
         stream: &Stream,
-        attention: &Attention,
-        sinks: Option<&Tensor>,
+        (attention, sinks): (&Attention, Option<&Tensor>),
         out: &Rows,
         queries: &Rows,
         (cache, layer): (&Cache, usize),
         step: &Step,
-        prompt: bool,
+        (prompt, generated): (bool, bool),
     ) -> Result<()> {
         let dim = attention.head_dim;
         if dim > MAX_DIM {
@@ -57,6 +57,7 @@ impl Attend {
         let launch = launch.arg(sinks).arg(step.rows_address());
         let launch = launch.arg(small(attention.heads)?).arg(small(attention.kv_heads)?);
         let launch = launch.arg(small(dim)?).arg(window).arg(small(layer.plan.capacity)?);
-        launch.arg(u32::from(prompt)).arg(attention.scale).on(stream)
+        let launch = launch.arg(u32::from(prompt)).arg(u32::from(generated));
+        launch.arg(attention.scale).on(stream)
     }
 }

@@ -1,9 +1,10 @@
 //! Multiplies rows with a matrix of any block format: rows of a prompt on tensor cores, generated
-//! rows one by one. The role alone decides, never how many there are.
+//! rows one by one, in `line` where their matrix has a place there. The role alone decides, never
+//! how many there are.
 
-use super::{ByFormat, small};
+use super::{ByFormat, From, Line, Matrix, Which, small};
 use crate::backend::cuda::kernels::Kernels;
-use crate::backend::cuda::module::Launch;
+use crate::backend::cuda::module::{Argument, Launch};
 use crate::backend::cuda::rows::Rows;
 use crate::backend::cuda::step::Step;
 use crate::backend::cuda::stream::Stream;
@@ -19,13 +20,15 @@ pub(in crate::backend::cuda) const TILE: usize = 64;
 pub(in crate::backend::cuda) struct Matmul {
     generated: ByFormat,
     prompt: ByFormat,
+    line: Line,
 }
 
 impl Matmul {
-    pub(super) fn new(kernels: &Kernels) -> Result<Matmul> {
+    pub(super) fn new(kernels: &Kernels, line: &Line) -> Result<Matmul> {
         Ok(Matmul {
             generated: ByFormat::and_packed(kernels, "matmul", "matmul_f32")?,
             prompt: ByFormat::and_packed(kernels, "matmul_prompt", "matmul_prompt_f32")?,
+            line: line.clone(),
         })
     }
 
@@ -50,6 +53,13 @@ impl Matmul {
         if step.prompt && prompt {
             let launch = self.prompt.of(weight)?.launch();
             with(launch.grid(rows.div_ceil(TILE), outputs.div_ceil(TILE), 1))?;
+        }
+        if step.generated && self.line.takes(weight) {
+            let (step_rows, wanted) = (step.rows_address().bits(), step.behind(rows)?.bits());
+            let which = Which { rows, gather: 0, step: step_rows, wanted };
+            let (to, from) = ((out.address(), outputs), From::Rows(x.address()));
+            let matrix = Matrix::all(weight, bias);
+            return self.line.project(stream, to, &from, &which, &[matrix], false);
         }
         if step.generated {
             let launch = self.generated.of(weight)?.launch();

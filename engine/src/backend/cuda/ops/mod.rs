@@ -10,6 +10,7 @@ mod choose;
 mod embed;
 mod expert_matmul;
 mod expert_matmul_fast;
+mod line;
 mod matmul;
 mod matmul_fast;
 mod mix;
@@ -26,6 +27,7 @@ mod store;
 pub(super) use check::Check;
 pub(super) use expert_matmul::{Groups, Product};
 pub(super) use expert_matmul_fast::Sorted;
+pub(super) use line::{Fresh, From, Line, Matrix, Shares, Which};
 pub(super) use matmul::TILE;
 pub(super) use matmul_fast::{Factors, TOKENS};
 pub(super) use read::read_speed;
@@ -49,6 +51,7 @@ pub(super) struct Ops {
     pub(super) embed: embed::Embed,
     pub(super) expert_matmul: expert_matmul::ExpertMatmul,
     pub(super) expert_matmul_fast: expert_matmul_fast::ExpertMatmulFast,
+    pub(super) line: Line,
     pub(super) matmul: matmul::Matmul,
     pub(super) matmul_fast: matmul_fast::MatmulFast,
     pub(super) mix: mix::Mix,
@@ -75,6 +78,8 @@ const STEMS: &[&str] = &[
     "expert_matmul_fast",
     "expert_matmul_prompt",
     "group",
+    "line_attend",
+    "line_product",
     "matmul",
     "matmul_fast",
     "matmul_prompt",
@@ -92,6 +97,7 @@ const STEMS: &[&str] = &[
 impl Ops {
     pub(super) fn new(kernels: &Kernels) -> Result<Ops> {
         kernels.prepare(STEMS)?;
+        let line = Line::new(kernels)?;
         Ok(Ops {
             activate: activate::Activate::new(kernels)?,
             add: add::Add::new(kernels)?,
@@ -102,7 +108,8 @@ impl Ops {
             embed: embed::Embed::new(kernels)?,
             expert_matmul: expert_matmul::ExpertMatmul::new(kernels)?,
             expert_matmul_fast: expert_matmul_fast::ExpertMatmulFast::new(kernels)?,
-            matmul: matmul::Matmul::new(kernels)?,
+            matmul: matmul::Matmul::new(kernels, &line)?,
+            line,
             matmul_fast: matmul_fast::MatmulFast::new(kernels)?,
             mix: mix::Mix::new(kernels)?,
             norm: norm::Norms::new(kernels)?,

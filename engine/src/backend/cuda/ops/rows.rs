@@ -2,7 +2,7 @@
 
 use super::{blocks, small};
 use crate::backend::cuda::kernels::Kernels;
-use crate::backend::cuda::module::Function;
+use crate::backend::cuda::module::{Argument, Function};
 use crate::backend::cuda::rows::Rows;
 use crate::backend::cuda::step::Step;
 use crate::backend::cuda::stream::Stream;
@@ -13,12 +13,14 @@ const THREADS: u32 = 128;
 pub(in crate::backend::cuda) struct Copies {
     slice: Function,
     wanted: Function,
+    bring: Function,
 }
 
 impl Copies {
     pub(super) fn new(kernels: &Kernels) -> Result<Copies> {
         let find = |symbol: &str| kernels.function("rows", symbol);
-        Ok(Copies { slice: find("slice_f32")?, wanted: find("wanted_f32")? })
+        let (slice, wanted) = (find("slice_f32")?, find("wanted_f32")?);
+        Ok(Copies { slice, wanted, bring: find("bring_u32")? })
     }
 
     /// Elements from `start` on of each row, as many as `out` is wide.
@@ -37,6 +39,18 @@ impl Copies {
         let launch = self.slice.launch().grid(blocks(width, THREADS), x.count(), 1);
         let launch = launch.block(THREADS, 1).arg(out).arg(x).arg(small(start)?);
         launch.arg(small(width)?).arg(small(x.width())?).on(stream)
+    }
+
+    /// A few words from one address to another.
+    pub(in crate::backend::cuda) fn bring(
+        &self,
+        stream: &Stream,
+        to: u64,
+        from: impl Argument,
+        words: usize,
+    ) -> Result<()> {
+        let launch = self.bring.launch().block(THREADS, 1).arg(to).arg(from);
+        launch.arg(small(words)?).on(stream)
     }
 
     /// The rows that want logits.

@@ -1,0 +1,376 @@
+//! Products and attention of generated rows, each with what stands before and behind it in one
+//! kernel. Knows shapes, formats and how a matrix is cut into what fits on a multiprocessor; which
+//! kernel follows which is for `lines`.
+
+use super::small;
+use crate::adapters::weights::NormWeights;
+use crate::adapters::{Activation, Attention, Gelu, Norm, NormKind, Rope, rope};
+use crate::backend::cuda::kernels::Kernels;
+use crate::backend::cuda::kv::Cache;
+use crate::backend::cuda::layout::Layout;
+use crate::backend::cuda::module::{Argument, Function, Launch};
+use crate::backend::cuda::stream::Stream;
+use crate::backend::cuda::tensor::Tensor;
+use crate::error::{Error, Result};
+use crate::kv::Precision;
+
+/// Eight warps.
+const THREADS: u32 = 256;
+const ATTEND_THREADS: u32 = 128;
+/// Shares of a row's positions, stages of the ring, outputs of a tile and rows of a block, as the
+/// kernels have them.
+pub(in crate::backend::cuda) const SPLITS: usize = 16;
+const DEPTH: usize = 4;
+const TILE: usize = 8;
+const ROWS: usize = 2;
+/// Bytes of a stage that are enough to keep memory busy, so that the blocks of two kernels fit on
+/// a multiprocessor: one computes, the other's weights arrive.
+const STAGE: usize = 20 * 1024;
+/// What the kernels take of shared memory beside that.
+const FIXED: usize = 4 * 1024;
+
+/// Formats by the kernels' numbers: elements and bytes of a unit.
+const FORMATS: [(&str, usize, usize); 10] = [
+    ("Q4_0", 64, 36),
+    ("Q4_1", 64, 40),
+    ("Q5_0", 64, 44),
+    ("Q5_1", 64, 48),
+    ("Q8_0", 64, 68),
+    ("F16", 64, 128),
+    ("MXFP4", 64, 34),
+    ("Q4_K", 256, 144),
+    ("Q5_K", 256, 176),
+    ("Q6_K", 256, 210),
+];
+
+fn format(weight: &Tensor) -> Option<usize> {
+    FORMATS.iter().position(|(name, ..)| *name == weight.format.name)
+}
+
+/// Where the rows of a product come from.
+pub(in crate::backend::cuda) enum From<'f> {
+    /// Rows at this address, as they are.
+    Rows(u64),
+    /// The same behind a norm.
+    Normed(Norm, &'f NormWeights<Tensor>, u64),
+    /// Shares of attention.
+    Shares(&'f Shares<'f>),
+}
+
+/// What the shares of attention left.
+pub(in crate::backend::cuda) struct Shares<'f> {
+    pub(in crate::backend::cuda) attention: &'f Attention,
+    pub(in crate::backend::cuda) sinks: Option<&'f Tensor>,
+    /// Addresses of the shares, and of the step's rows.
+    pub(in crate::backend::cuda) partial: u64,
+    pub(in crate::backend::cuda) rows: u64,
+}
+
+/// A matrix, or some of its outputs.
+#[derive(Clone, Copy)]
+pub(in crate::backend::cuda) struct Matrix<'m> {
+    pub(in crate::backend::cuda) weight: &'m Tensor,
+    pub(in crate::backend::cuda) bias: Option<&'m Tensor>,
+    pub(in crate::backend::cuda) first: usize,
+    pub(in crate::backend::cuda) outputs: usize,
+}
+
+impl<'m> Matrix<'m> {
+    /// All of it.
+    pub(in crate::backend::cuda) fn all(weight: &'m Tensor, bias: Option<&'m Tensor>) -> Self {
+        Matrix { weight, bias, first: 0, outputs: weight.rows }
+    }
+}
+
+/// Which rows are multiplied: how many, and as addresses, the source's index of each, if it is
+/// another; the step's rows, if some may be of a prompt; and the step's index of each, if it is
+/// another.
+#[derive(Default)]
+pub(in crate::backend::cuda) struct Which {
+    pub(in crate::backend::cuda) rows: usize,
+    pub(in crate::backend::cuda) gather: u64,
+    pub(in crate::backend::cuda) step: u64,
+    pub(in crate::backend::cuda) wanted: u64,
+}
+
+/// Where rows go: an address, and elements from one row to the next.
+pub(in crate::backend::cuda) type To = (u64, usize);
+
+/// A row's own key and value, not kept yet: addresses, and elements from one row to the next; and
+/// how they and the queries are turned.
+pub(in crate::backend::cuda) struct Fresh<'f> {
+    pub(in crate::backend::cuda) keys: u64,
+    pub(in crate::backend::cuda) values: u64,
+    pub(in crate::backend::cuda) stride: usize,
+    pub(in crate::backend::cuda) turn: Option<(&'f Rope, u64, u64)>,
+}
+
+#[derive(Clone)]
+pub(in crate::backend::cuda) struct Line {
+    project: Function,
+    add: Function,
+    gated: Function,
+    bent: Function,
+    attend_f32: Function,
+    attend_f16: Function,
+    attended: Function,
+    /// Blocks that fill the device.
+    blocks: usize,
+    /// Bytes that a block may ask for.
+    shared: usize,
+}
+
+impl Line {
+    pub(super) fn new(kernels: &Kernels) -> Result<Line> {
+        let device = kernels.context().device();
+        let shared = (device.shared_bytes_max as usize).saturating_sub(FIXED);
+        let find = |stem: &str, symbol: &str| -> Result<Function> {
+            let function = kernels.function(stem, symbol)?;
+            function.allow_shared(shared as u32)?;
+            Ok(function)
+        };
+        let product = |symbol: &str| find("line_product", symbol);
+        Ok(Line {
+            project: product("line_project")?,
+            add: product("line_add")?,
+            gated: product("line_gated")?,
+            bent: product("line_bent")?,
+            attend_f32: find("line_attend", "line_attend_kvf32")?,
+            attend_f16: find("line_attend", "line_attend_kvf16")?,
+            attended: kernels.function("line_attend", "line_attended")?,
+            blocks: 2 * device.n_multiprocessors as usize,
+            shared,
+        })
+    }
+
+    /// Whether generated rows are multiplied with this matrix here: its rows must be whole blocks,
+    /// and have room in shared memory beside a ring of the smallest stages.
+    pub(in crate::backend::cuda) fn takes(&self, weight: &Tensor) -> bool {
+        let fits = |at: usize| {
+            let (_, elements, bytes) = FORMATS[at];
+            let block = if elements == 64 { 32 } else { elements };
+            let least = room(weight.width, ROWS) + DEPTH * 2 * TILE * pitch(bytes);
+            weight.width.is_multiple_of(block) && least <= self.shared
+        };
+        weight.layout == Layout::File && format(weight).is_some_and(fits)
+    }
+
+    /// Whether generated rows attend here.
+    pub(in crate::backend::cuda) fn attends(attention: &Attention) -> bool {
+        attention.head_dim.is_multiple_of(4) && attention.head_dim <= 256
+    }
+
+    /// Elements of what the shares of a row leave.
+    pub(in crate::backend::cuda) fn partial_width(attention: &Attention) -> usize {
+        attention.heads * SPLITS * (attention.head_dim + 4)
+    }
+
+    /// `to` = the products with all matrices, one after the other.
+    pub(in crate::backend::cuda) fn project(
+        &self,
+        stream: &Stream,
+        to: To,
+        from: &From<'_>,
+        which: &Which,
+        matrices: &[Matrix<'_>],
+        early: bool,
+    ) -> Result<()> {
+        let mut three = [None; 3];
+        three.iter_mut().zip(matrices).for_each(|(place, matrix)| *place = Some(*matrix));
+        self.start(&self.project, to, from, which, &three, early)?.on(stream)
+    }
+
+    /// `to` += the product.
+    pub(in crate::backend::cuda) fn add(
+        &self,
+        stream: &Stream,
+        to: To,
+        from: &From<'_>,
+        which: &Which,
+        matrix: Matrix<'_>,
+    ) -> Result<()> {
+        self.start(&self.add, to, from, which, &[Some(matrix)], true)?.on(stream)
+    }
+
+    /// `to` = the activation of the product with `up`, and of that with `gate` if it has one.
+    pub(in crate::backend::cuda) fn activate(
+        &self,
+        stream: &Stream,
+        to: To,
+        from: &From<'_>,
+        which: &Which,
+        (gate, up): (Option<Matrix<'_>>, Matrix<'_>),
+        how: Activation,
+    ) -> Result<()> {
+        let gated = |alpha: f32, limit: f32, clamp: bool| {
+            let two = [Some(gate.ok_or_else(|| missing("a gate"))?), Some(up)];
+            let launch = self.start(&self.gated, to, from, which, &two, true)?;
+            launch.arg(alpha).arg(limit).arg(u32::from(clamp)).on(stream)
+        };
+        let bent = |how: u32| {
+            let launch = self.start(&self.bent, to, from, which, &[Some(up)], true)?;
+            launch.arg(how).on(stream)
+        };
+        match how {
+            Activation::SwiGlu => gated(0.0, 0.0, false),
+            Activation::SwiGluOai { alpha, limit } => gated(alpha, limit, true),
+            Activation::Gelu(Gelu::Erf) => bent(0),
+            Activation::Gelu(Gelu::Tanh) => bent(1),
+            Activation::Gelu(Gelu::TanhF16Table) => bent(2),
+        }
+    }
+
+    fn start<'l, const N: usize>(
+        &self,
+        function: &'l Function,
+        (out, stride): To,
+        from: &From<'_>,
+        which: &Which,
+        matrices: &[Option<Matrix<'_>>; N],
+        early: bool,
+    ) -> Result<Launch<'l>> {
+        let given = || matrices.iter().flatten();
+        let width = given().next().map_or(0, |matrix| matrix.weight.width);
+        let gated = N == 2;
+        let count = which.rows.min(ROWS);
+        let room = room(width, count);
+        let most = (self.shared.saturating_sub(room) / DEPTH).min(STAGE);
+        let pitch = given().map(|matrix| cut(matrix.weight, most).1).max().unwrap_or(16);
+        let span = if gated { TILE } else { 2 * TILE };
+        let spans = |matrix: &Matrix<'_>| matrix.outputs.div_ceil(span);
+        let all = if gated { given().map(spans).max() } else { Some(given().map(spans).sum()) };
+        let grid = all.unwrap_or(0).min(self.blocks);
+        let launch = function.launch().grid(grid, which.rows.div_ceil(ROWS), 1).block(THREADS, 1);
+        let launch = launch.shared((room + DEPTH * 2 * TILE * pitch) as u32);
+        let launch = if early { launch.early() } else { launch };
+        let launch = launch.arg(out).arg(small(stride)?).arg(small(width)?).arg(small(pitch)?);
+        let launch = source(launch, from)?.arg(small(which.rows)?);
+        let launch = launch.arg(which.gather).arg(which.step).arg(which.wanted);
+        matrices.iter().try_fold(launch, |launch, matrix| with(launch, matrix.as_ref(), most))
+    }
+
+    /// Leaves what each share of each generated row found at `partial`; keeps keys and values that
+    /// are not kept yet. `queries` is an address, and elements from one row to the next.
+    #[allow(clippy::too_many_arguments)] // it is what attention depends on
+    pub(in crate::backend::cuda) fn attend(
+        &self,
+        stream: &Stream,
+        shares: &Shares<'_>,
+        queries: To,
+        fresh: Option<&Fresh<'_>>,
+        (cache, layer): (&Cache, usize),
+        rows: usize,
+        early: bool,
+    ) -> Result<()> {
+        let (function, element) = match cache.precision {
+            Precision::F32 => (&self.attend_f32, 4),
+            Precision::F16 => (&self.attend_f16, 2),
+        };
+        let (attention, layer) = (shares.attention, &cache.layers[layer]);
+        let dim = attention.head_dim;
+        let tile = if dim > 128 { 32 } else { 64 };
+        let launch = function.launch().grid(SPLITS, attention.heads, rows);
+        let launch = launch.block(ATTEND_THREADS, 1);
+        // The threads' sums meet where keys and values were.
+        let launch = launch.shared((2 * tile * dim * element).max(2048) as u32);
+        let launch = if early { launch.early() } else { launch };
+        let launch = launch.arg(shares.partial).arg(queries.0).arg(small(queries.1)?);
+        let (keys, values, stride) = fresh.map_or((0, 0, 0), |it| (it.keys, it.values, it.stride));
+        let launch = launch.arg(keys).arg(values).arg(small(stride)?);
+        let launch = match fresh.and_then(|fresh| fresh.turn) {
+            Some((rope, cosines, sines)) => {
+                let launch = launch.arg(cosines).arg(sines).arg(small(rope.pairs())?);
+                launch.arg(u32::from(rope.style == rope::Style::Neox))
+            }
+            None => launch.arg(0u64).arg(0u64).arg(0u32).arg(0u32),
+        };
+        let launch = launch.arg(&layer.keys).arg(&layer.values).arg(shares.rows);
+        let launch = launch.arg(small(attention.heads)?).arg(small(attention.kv_heads)?);
+        let launch = launch.arg(small(dim)?).arg(small(attention.window.unwrap_or(0))?);
+        launch.arg(small(layer.plan.capacity)?).arg(attention.scale).on(stream)
+    }
+
+    /// `to` = what the shares of each generated row amount to.
+    pub(in crate::backend::cuda) fn attended(
+        &self,
+        stream: &Stream,
+        to: u64,
+        shares: &Shares<'_>,
+        rows: usize,
+    ) -> Result<()> {
+        let attention = shares.attention;
+        let grid = (attention.q_width() / 4).div_ceil(THREADS as usize);
+        let launch = self.attended.launch().grid(grid, rows, 1).block(THREADS, 1);
+        let launch = launch.arg(to).arg(shares.partial).arg(shares.rows).arg(shares.sinks);
+        let launch = launch.arg(small(attention.heads)?).arg(small(attention.head_dim)?);
+        launch.arg(small(attention.window.unwrap_or(0))?).on(stream)
+    }
+}
+
+fn missing(what: &str) -> Error {
+    Error::kernel("line_product", format!("{what} is missing"))
+}
+
+/// Units of a row that a stage of `most` bytes holds, and the distance of its rows.
+fn cut(weight: &Tensor, most: usize) -> (usize, usize) {
+    let (_, elements, bytes) = FORMATS[format(weight).unwrap_or(0)];
+    let units = weight.width.div_ceil(elements);
+    let fits = |parts: &usize| 2 * TILE * pitch(units.div_ceil(*parts) * bytes) <= most;
+    let per = units.div_ceil((1..units).find(fits).unwrap_or(units));
+    (per, pitch(per * bytes))
+}
+
+/// The distance of rows of so many bytes in a stage: sixteen more than a multiple of 128, so that
+/// eight rows lie in different banks.
+fn pitch(bytes: usize) -> usize {
+    (bytes + 30).next_multiple_of(128) + 16
+}
+
+/// Bytes of shared memory that so many rows of activations take, as `LineX` has them.
+fn room(width: usize, rows: usize) -> usize {
+    let padded = width.next_multiple_of(64);
+    rows * (4 * padded + padded / 8 / 16 * 16 + 16)
+}
+
+fn row_bytes(weight: &Tensor, at: usize) -> usize {
+    let (_, elements, bytes) = FORMATS[at];
+    let blocks = if elements == 64 { 2 } else { 1 };
+    weight.width / (elements / blocks) * (bytes / blocks)
+}
+
+fn source<'l>(launch: Launch<'l>, from: &From<'_>) -> Result<Launch<'l>> {
+    let none =
+        |launch: Launch<'l>| launch.arg(0u64).arg(0u64).arg(0u64).arg(0u32).arg(4u32).arg(0u32);
+    Ok(match from {
+        From::Rows(x) => none(launch.arg(0u32).arg(*x).arg(0u64).arg(0u64).arg(0f32)),
+        From::Normed(norm, weights, x) => {
+            let kind = if norm.kind == NormKind::Rms { 1u32 } else { 2 };
+            let bias = weights.bias.as_ref().map(Tensor::vector).transpose()?;
+            let launch = launch.arg(kind).arg(*x).arg(weights.weight.vector()?).arg(bias);
+            none(launch.arg(norm.epsilon))
+        }
+        From::Shares(shares) => {
+            let attention = shares.attention;
+            let launch = launch.arg(3u32).arg(0u64).arg(0u64).arg(0u64).arg(0f32);
+            let launch = launch.arg(shares.partial).arg(shares.rows).arg(shares.sinks);
+            let launch = launch.arg(small(attention.heads)?).arg(small(attention.head_dim)?);
+            launch.arg(small(attention.window.unwrap_or(0))?)
+        }
+    })
+}
+
+fn with<'l>(launch: Launch<'l>, matrix: Option<&Matrix<'_>>, most: usize) -> Result<Launch<'l>> {
+    let Some(matrix) = matrix else {
+        let launch = launch.arg(0u64).arg(0u64).arg(0u32).arg(0u32).arg(0u32);
+        return Ok(launch.arg(1u32).arg(1u32).arg(1u32));
+    };
+    let weight = matrix.weight;
+    let at = format(weight).ok_or_else(|| missing(weight.format.name))?;
+    let (_, elements, bytes) = FORMATS[at];
+    let row_bytes = row_bytes(weight, at);
+    let bias = matrix.bias.map(|bias| bias.bits() + 4 * matrix.first as u64).unwrap_or(0);
+    let launch = launch.arg(weight.bits() + (matrix.first * row_bytes) as u64).arg(bias);
+    let launch = launch.arg(small(matrix.outputs)?).arg(at as u32).arg(small(row_bytes)?);
+    let launch = launch.arg(small(weight.width.div_ceil(elements))?);
+    Ok(launch.arg(small(cut(weight, most).0)?).arg(bytes as u32))
+}
