@@ -88,7 +88,8 @@ extern "C" __global__ void __launch_bounds__(LARGEST_THREADS)
     for (u32 i = self; i < n; i += LARGEST_THREADS) {
         u32 key = ordered(logits[i]);
         if (key < bound) continue;
-        u32 place = atomicAdd(&count, 1);
+        // Whole numbers only, and whoever comes first: ranks below do not depend on places.
+        u32 place = atomicInc(&count, ~0u);
         if (place < ROOM) near[place] = Candidate{key, i};
     }
     __syncthreads();

@@ -3,7 +3,6 @@
 
 use super::context::Context;
 use super::decode;
-
 use super::generate::{Ids, Told};
 use super::kernels::Kernels;
 use super::kv::Cache;

@@ -49,8 +49,22 @@ fn kind(bytes: &[u8]) -> Option<&'static str> {
         _ if bytes.iter().take(4096).all(|byte| *byte == 0) => {
             Some("an unfinished download: it begins with zeros")
         }
+        _ if is_text(text) => Some("plain text: a model is a GGUF file"),
         _ => None,
     }
+}
+
+/// Letters and what stands between them; the last character may be cut.
+fn is_text(bytes: &[u8]) -> bool {
+    let valid = match std::str::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(error) if error.error_len().is_none() => {
+            std::str::from_utf8(&bytes[..error.valid_up_to()]).unwrap_or_default()
+        }
+        Err(_) => return false,
+    };
+    // A word or two may be anything.
+    valid.len() >= 8 && !valid.contains(|c: char| c.is_control() && !c.is_whitespace())
 }
 
 /// A safetensors file begins with the length of its header, and the header is a JSON object.
