@@ -49,7 +49,18 @@ pub(super) fn benches() -> Vec<Bench> {
     ]
 }
 
+/// What is measured: a text of ours, or the beginning of the file that `ORCD_TEXT` names.
 fn mixed(bytes: usize) -> String {
+    if let Some(path) = std::env::var_os("ORCD_TEXT") {
+        let own = std::fs::read_to_string(&path).unwrap_or_default();
+        // Speeds are told of so many bytes.
+        if own.len() >= bytes {
+            return own[..own.floor_char_boundary(bytes)].to_owned();
+        }
+        let (path, has) = (path.display(), own.len());
+        eprintln!("ORCD_TEXT: {path}: {has} bytes of UTF-8, {bytes} are needed");
+        std::process::exit(1);
+    }
     static LEXICON: OnceLock<text::Lexicon> = OnceLock::new();
     let lexicon = LEXICON.get_or_init(|| text::Lexicon::of((O200K_HARMONY.oracle)()));
     text::mixed(bytes, 1, lexicon)
