@@ -60,7 +60,7 @@ static_assert(QKV_ITEM <= SLOT && OUT_ITEM <= SLOT && GATE_ITEM <= SLOT && DOWN_
               "every item fits in a slot");
 
 struct DecodeLayer {
-    const u8 *qkv, *out, *gate_up, *down;                // in the layouts of decode_repack.cu
+    const u8 *qkv, *out, *gate_up, *down;                // in the layouts of repack.cu
     const float *attn_norm, *qkv_bias, *sinks, *out_bias;
     const float *ffn_norm, *router, *router_bias;        // router: [EXPERTS][EMBD]
     const float *gate_bias, *up_bias, *down_bias;        // [EXPERTS][FF], [EXPERTS][EMBD]
