@@ -1,6 +1,5 @@
 // The functions between the projections of a feed-forward network, element by element.
 #include "activate.cuh"
-#include "exp.cuh"
 
 #define ELEMENT                                                            \
     u64 i = static_cast<u64>(blockIdx.x) * blockDim.x + threadIdx.x;       \
@@ -18,19 +17,16 @@ extern "C" __global__ void activate_swiglu_oai_f32(float *out, const float *gate
     out[i] = swiglu_oai(gate[i], up[i], alpha, limit);
 }
 
-// The same in f32 throughout, for products that are rounded more coarsely anyway.
 extern "C" __global__ void activate_swiglu_fast(float *out, const float *gate, const float *up,
                                                 u64 count) {
     ELEMENT;
-    out[i] = gate[i] * sigmoid_f32(gate[i]) * up[i];
+    out[i] = swiglu_fast(gate[i], up[i]);
 }
 
 extern "C" __global__ void activate_swiglu_oai_fast(float *out, const float *gate, const float *up,
                                                     u64 count, float alpha, float limit) {
     ELEMENT;
-    float x = clamped(gate[i], __uint_as_float(0xFF800000), limit);
-    float y = clamped(up[i], -limit, limit);
-    out[i] = x * sigmoid_f32(alpha * x) * (y + 1.0f);
+    out[i] = swiglu_oai_fast(gate[i], up[i], alpha, limit);
 }
 
 extern "C" __global__ void activate_gelu_erf_f32(float *out, const float *up, u64 count) {

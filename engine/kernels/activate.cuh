@@ -1,5 +1,6 @@
 // The functions between the projections of a feed-forward network, of one element.
 #pragma once
+#include "exp.cuh"
 #include "math.cuh"
 
 __device__ inline float gelu_tanh(float value) {
@@ -34,4 +35,16 @@ __device__ __forceinline__ float swiglu_oai(float gate, float up, float alpha, f
     float y = clamped(up, -limit, limit);
     double slope = sigmoid_f64(static_cast<double>(alpha) * static_cast<double>(x));
     return static_cast<float>(static_cast<double>(x) * slope) * (y + 1.0f);
+}
+
+// The same two in f32 throughout, for models whose prompts' products are rounded more coarsely
+// anyway. Generated rows take them too: a row's function must not depend on its company.
+__device__ __forceinline__ float swiglu_fast(float gate, float up) {
+    return gate * sigmoid_f32(gate) * up;
+}
+
+__device__ __forceinline__ float swiglu_oai_fast(float gate, float up, float alpha, float limit) {
+    float x = clamped(gate, __uint_as_float(0xFF800000), limit);
+    float y = clamped(up, -limit, limit);
+    return x * sigmoid_f32(alpha * x) * (y + 1.0f);
 }

@@ -46,15 +46,18 @@ KERNEL line_add(COMMON, MATRIX(a)) {
     });
 }
 
-// out[r, :] = the function of gate and up.
-KERNEL line_gated(COMMON, MATRIX(a), MATRIX(b), float alpha, float limit, u32 clamp) {
+// out[r, :] = the function of gate and up: 0 in f64, 1 in f32, and two more with clamps.
+KERNEL line_gated(COMMON, MATRIX(a), MATRIX(b), float alpha, float limit, u32 how) {
     SOURCE
     Matrices<2, true> all = {{AS_MATRIX(a), AS_MATRIX(b)}, width, pitch};
     line_product(all, source, lines, [&](u32 row, const At &at, u32 o, auto &found) {
         float gate = total(found[0], row % ROWS, o), up = total(found[1], row % ROWS, o);
         if (a_bias) gate = gate + a_bias[at.output + o];
         if (b_bias) up = up + b_bias[at.output + o];
-        float y = clamp ? swiglu_oai(gate, up, alpha, limit) : swiglu(gate, up);
+        float y = how == 0   ? swiglu(gate, up)
+                  : how == 1 ? swiglu_fast(gate, up)
+                  : how == 2 ? swiglu_oai(gate, up, alpha, limit)
+                             : swiglu_oai_fast(gate, up, alpha, limit);
         out[static_cast<u64>(row) * stride + at.output + o] = y;
     });
 }

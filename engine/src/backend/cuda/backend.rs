@@ -40,8 +40,8 @@ pub struct Cuda {
     pub(super) told: Option<Told>,
     /// Passes whose end somebody may wait for, oldest first.
     passes: VecDeque<Event>,
-    /// Whether rows of prompts are rounded to 16 bits.
-    fast: bool,
+    /// Whether rows of prompts are rounded to 16 bits, and activations are computed in f32.
+    pub(super) fast: bool,
     /// How many passes were replayed.
     pub(super) replayed: AtomicU64,
     /// Where rows land on the host before they are handed on.

@@ -60,6 +60,7 @@ struct Recorder<'r> {
     pairs: Vec<usize>,
     room: &'r Room,
     rows: usize,
+    fast: bool,
 }
 
 impl Lines {
@@ -229,6 +230,7 @@ impl Cuda {
             pairs: pass.step.pairs().to_vec(),
             room,
             rows: pass.step.rows,
+            fast: self.fast,
         };
         let layers = 0..pass.architecture.layers.len();
         let mut graph = self
@@ -300,7 +302,7 @@ impl Recorder<'_> {
             (_, gate) => (gate.as_ref().map(|gate| given(gate, ffn.bias)), up),
         };
         let active = (room.active.address(), ffn.n_ff);
-        line.activate(stream, active, &from, &which, gate_up, ffn.activation)?;
+        line.activate(stream, active, &from, &which, gate_up, (ffn.activation, self.fast))?;
         let down = given(&network.down, ffn.bias);
         line.add(stream, embd, &From::Rows(active.0), &which, down)
     }

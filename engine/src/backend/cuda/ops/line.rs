@@ -192,7 +192,9 @@ impl Line {
         self.start(&self.add, to, from, which, &[Some(matrix)], true)?.on(stream)
     }
 
-    /// `to` = the activation of the product with `up`, and of that with `gate` if it has one.
+    /// `to` = the activation of the product with `up`, and of that with `gate` if it has one; `fast`
+    /// as in [`super::activate::Activate`].
+    #[allow(clippy::too_many_arguments)] // it is what the function depends on
     pub(in crate::backend::cuda) fn activate(
         &self,
         stream: &Stream,
@@ -200,12 +202,12 @@ impl Line {
         from: &From<'_>,
         which: &Which,
         (gate, up): (Option<Matrix<'_>>, Matrix<'_>),
-        how: Activation,
+        (how, fast): (Activation, bool),
     ) -> Result<()> {
         let gated = |alpha: f32, limit: f32, clamp: bool| {
             let two = [Some(gate.ok_or_else(|| missing("a gate"))?), Some(up)];
             let launch = self.start(&self.gated, to, from, which, &two, true)?;
-            launch.arg(alpha).arg(limit).arg(u32::from(clamp)).on(stream)
+            launch.arg(alpha).arg(limit).arg(2 * u32::from(clamp) + u32::from(fast)).on(stream)
         };
         let bent = |how: u32| {
             let launch = self.start(&self.bent, to, from, which, &[Some(up)], true)?;
