@@ -98,8 +98,9 @@ struct Halves {
     };
     const uint4 *from;
     __device__ Halves(const Matrix &m, u64 first, u32 lane) {
-        u64 slabs = (m.width + 63) / 64;
-        from = reinterpret_cast<const uint4 *>(m.at) + first / 16 * slabs * 128 + lane;
+        // A tile past the end is read as the last, and kept from the result.
+        u64 slabs = (m.width + 63) / 64, tile = min(first, static_cast<u64>(m.outputs) - 1) / 16;
+        from = reinterpret_cast<const uint4 *>(m.at) + tile * slabs * 128 + lane;
     }
     __device__ __forceinline__ void fetch(Raw &raw) {
 #pragma unroll

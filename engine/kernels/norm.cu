@@ -1,13 +1,22 @@
-// Norms over one row.
+// Norms over one row, of a sum where there is something to add first.
 #include "norm.cuh"
+#include "round.cuh"
 
 constexpr int THREADS = 256;
 
-__device__ void norm(float *out, const float *x, const float *weight, const float *bias, u32 width,
-                     float epsilon, bool centred) {
+// Grid: rows. x[r] = x[r] + more[r], if there is any; out[r] is it, normalised; and the same in
+// f16, if somebody wants that (see round.cuh).
+__device__ __forceinline__ void norm(float *out, float *x, const float *more, const float *weight,
+                                     const float *bias, u32 width, float epsilon, u16 *halves,
+                                     float *undo, u32 stride, bool centred) {
     __shared__ double scratch[THREADS / 32];
-    const float *row = x + static_cast<u64>(blockIdx.x) * width;
-    float *to = out + static_cast<u64>(blockIdx.x) * width;
+    const u64 at = static_cast<u64>(blockIdx.x);
+    float *row = x + at * width, *to = out + at * width;
+    if (more) {
+        more += at * width;
+        for (u32 k = threadIdx.x; k < width; k += THREADS) row[k] = row[k] + more[k];
+        __syncthreads();
+    }
     auto each = [&](auto &&add) {
         for (u32 k = 4 * threadIdx.x; k < width; k += 4 * THREADS) {
             float four[4];
@@ -16,19 +25,25 @@ __device__ void norm(float *out, const float *x, const float *weight, const floa
         }
     };
     Moments of = moments<THREADS>(each, width, epsilon, centred, scratch);
+    float top = 0.0f;
     for (u32 k = threadIdx.x; k < width; k += THREADS) {
-        to[k] = normalised(row[k], of, weight, bias, k);
+        float value = normalised(row[k], of, weight, bias, k);
+        to[k] = value;
+        top = fmaxf(top, fabsf(value));
     }
+    if (halves) round_row<THREADS>(halves + at * stride, undo + at, to, width, stride, top);
 }
 
-// Divided by the root of the mean square. Grid: rows.
+// Divided by the root of the mean square.
 extern "C" __global__ void __launch_bounds__(THREADS) norm_rms_f32(
-    float *out, const float *x, const float *weight, const float *bias, u32 width, float epsilon) {
-    norm(out, x, weight, bias, width, epsilon, false);
+    float *out, float *x, const float *more, const float *weight, const float *bias, u32 width,
+    float epsilon, u16 *halves, float *undo, u32 stride) {
+    norm(out, x, more, weight, bias, width, epsilon, halves, undo, stride, false);
 }
 
 // The mean taken away, divided by the standard deviation.
 extern "C" __global__ void __launch_bounds__(THREADS) norm_layer_f32(
-    float *out, const float *x, const float *weight, const float *bias, u32 width, float epsilon) {
-    norm(out, x, weight, bias, width, epsilon, true);
+    float *out, float *x, const float *more, const float *weight, const float *bias, u32 width,
+    float epsilon, u16 *halves, float *undo, u32 stride) {
+    norm(out, x, more, weight, bias, width, epsilon, halves, undo, stride, true);
 }

@@ -249,11 +249,11 @@ impl<B: Backend> Context<B> {
         let Runner { backend, model, taps } = runner;
         self.check(model, batch)?;
         let step = backend.step(batch, &model.ropes)?;
-        let rows = backend.write(model.architecture.n_embd, stream)?;
+        let mut rows = backend.write(model.architecture.n_embd, stream)?;
         let mut pass = self.pass(model, &step, *taps);
         let added = match block {
             Block::Attention => backend.attention(&mut pass, layer, &rows)?,
-            Block::FeedForward => backend.feed_forward(&mut pass, layer, &rows)?,
+            Block::FeedForward => backend.feed_forward(&mut pass, layer, &mut rows, None)?,
         };
         self.advance(batch);
         backend.read(&added)

@@ -65,14 +65,14 @@ fn attention(n_embd: usize, layer: &Layer) -> usize {
 }
 
 /// Elements a row: the stream, what attention added, its norm, gate and up (twice while they are
-/// taken apart), what the activation makes of them, and what is added; all but the first three and
-/// the last once for each expert that sees the row.
+/// taken apart), in whose place the activation comes, and what is added; all but the first three
+/// and the last once for each expert that sees the row.
 fn feed_forward(n_embd: usize, layer: &Layer) -> usize {
     let ffn = &layer.feed_forward;
     let inner = match ffn.gate {
-        Gate::None => 2 * ffn.n_ff,
-        Gate::Split => 3 * ffn.n_ff,
-        Gate::Fused => 5 * ffn.n_ff,
+        Gate::None => ffn.n_ff,
+        Gate::Split => 2 * ffn.n_ff,
+        Gate::Fused => 4 * ffn.n_ff,
     };
     let (experts, used) = ffn.experts.map_or((0, 1), |experts| (experts.count, experts.used));
     let mixed = if experts > 0 { used * n_embd } else { 0 };

@@ -182,17 +182,20 @@ impl<B: Backend> Backend for Wrapped<B> {
         &mut self,
         activation: Activation,
         gate: Option<&B::Rows>,
-        up: &B::Rows,
+        up: B::Rows,
     ) -> Result<B::Rows> {
-        let Some(gate) = gate else { return self.inner.activate(activation, gate, up) };
+        let Some(gate) = gate else {
+            return self.inner.activate(activation, gate, up);
+        };
         if self.meets(Defect::GateUpSwapped) {
-            return self.inner.activate(activation, Some(up), gate);
+            let gate = self.inner.slice(gate, 0, self.inner.width(gate))?;
+            return self.inner.activate(activation, Some(&up), gate);
         }
         if let Activation::SwiGluOai { alpha, limit } = activation
             && let Some(clamp) = self.defect.clamp(limit.into())
         {
             self.hits += 1;
-            return self.half_clamped(alpha.into(), clamp, gate, up);
+            return self.half_clamped(alpha.into(), clamp, gate, &up);
         }
         self.inner.activate(activation, Some(gate), up)
     }

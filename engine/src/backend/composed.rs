@@ -62,9 +62,7 @@ pub fn layer<B: Backend>(
         rows = backend.wanted(rows, pass.step)?;
         added = backend.wanted(added, pass.step)?;
     }
-    backend.add(&mut rows, &added)?;
-    pass.tap(backend, "ffn_inp", Some(layer), &rows)?;
-    let added = backend.feed_forward(pass, layer, &rows)?;
+    let added = backend.feed_forward(pass, layer, &mut rows, Some(&added))?;
     backend.add(&mut rows, &added)?;
     pass.tap(backend, "l_out", Some(layer), &rows)?;
     Ok(rows)
@@ -117,16 +115,22 @@ pub fn attention<B: Backend>(
     Ok(out)
 }
 
-/// The feed-forward network with its norm.
+/// The feed-forward network with its norm, behind what attention adds.
 pub fn feed_forward<B: Backend>(
     backend: &mut B,
     pass: &mut Pass<'_, B>,
     layer: usize,
-    rows: &B::Rows,
+    rows: &mut B::Rows,
+    more: Option<&B::Rows>,
 ) -> Result<B::Rows> {
     let (architecture, at) = (pass.architecture, Some(layer));
     let weights = &pass.weights.layers[layer];
-    let normed = backend.norm(architecture.norm, &weights.ffn_norm, rows)?;
+    let (norm, of) = (architecture.norm, &weights.ffn_norm);
+    let normed = match more {
+        Some(more) => backend.add_norm(norm, of, rows, more)?,
+        None => backend.norm(norm, of, rows)?,
+    };
+    pass.tap(backend, "ffn_inp", at, rows)?;
     pass.tap(backend, "ffn_norm", at, &normed)?;
     let network = &weights.feed_forward;
     let out = match (architecture.layers[layer].feed_forward.experts, &network.router) {
@@ -161,7 +165,7 @@ fn feed_dense<B: Backend>(
     if let Some(gate) = &gate {
         pass.tap(backend, "ffn_gate", at, gate)?;
     }
-    let active = backend.activate(ffn.activation, gate.as_ref(), &up)?;
+    let active = backend.activate(ffn.activation, gate.as_ref(), up)?;
     pass.tap(backend, "ffn_act", at, &active)?;
     matmul(backend, &network.down, ffn.bias, &active, pass.step)
 }
@@ -199,7 +203,7 @@ fn feed_experts<B: Backend>(
     if let Some(gate) = &gate {
         pass.tap(backend, "ffn_moe_gate", at, gate)?;
     }
-    let active = backend.activate(ffn.activation, gate.as_ref(), &up)?;
+    let active = backend.activate(ffn.activation, gate.as_ref(), up)?;
     pass.tap(backend, "ffn_moe_act", at, &active)?;
     let down = multiply(backend, &network.down, &active, Source::Slot)?;
     pass.tap(backend, "ffn_moe_down", at, &down)?;

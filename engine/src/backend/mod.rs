@@ -168,6 +168,18 @@ pub trait Backend: Sized {
         rows: &Self::Rows,
     ) -> Result<Self::Rows>;
 
+    /// Adds rows to rows, and normalises each of the sums.
+    fn add_norm(
+        &mut self,
+        norm: Norm,
+        weights: &NormWeights<Self::Weight>,
+        rows: &mut Self::Rows,
+        more: &Self::Rows,
+    ) -> Result<Self::Rows> {
+        self.add(rows, more)?;
+        self.norm(norm, weights, rows)
+    }
+
     /// Multiplies each row with a matrix and adds the bias.
     fn matmul(
         &mut self,
@@ -211,12 +223,12 @@ pub trait Backend: Sized {
         step: &Self::Step,
     ) -> Result<Self::Rows>;
 
-    /// The function between the projections of a feed-forward network.
+    /// The function between the projections of a feed-forward network, in place of `up`.
     fn activate(
         &mut self,
         activation: Activation,
         gate: Option<&Self::Rows>,
-        up: &Self::Rows,
+        up: Self::Rows,
     ) -> Result<Self::Rows>;
 
     /// Picks the `used` best-scored experts of each row, the lower id first among equals, and
@@ -254,14 +266,16 @@ pub trait Backend: Sized {
         composed::attention(self, pass, layer, rows)
     }
 
-    /// The feed-forward network with its norm; what it adds to the stream.
+    /// The feed-forward network with its norm; what it adds to the stream, to which `more` is added
+    /// first.
     fn feed_forward(
         &mut self,
         pass: &mut Pass<'_, Self>,
         layer: usize,
-        rows: &Self::Rows,
+        rows: &mut Self::Rows,
+        more: Option<&Self::Rows>,
     ) -> Result<Self::Rows> {
-        composed::feed_forward(self, pass, layer, rows)
+        composed::feed_forward(self, pass, layer, rows, more)
     }
 
     /// One block.

@@ -147,7 +147,9 @@ fn peak(path: &Path, positions: usize, run: &mut Run) -> Result<(), Failure> {
     let peak = context.ledger().peak() as u64;
     run.figure("peak", peak as f64, "bytes");
     run.figure("estimate", estimate as f64, "bytes");
-    near("peak", peak, estimate)?;
+    let held = context.ledger();
+    let held = Owner::ALL.map(|owner| format!("{owner} {}", held.held(owner))).join(", ");
+    near(&format!("peak (in the end {held})"), peak, estimate)?;
     match family == "gpt-oss" && peak as f64 > MOST {
         true => Err(format!("{peak} bytes, at most {MOST}").into()),
         false => Ok(()),

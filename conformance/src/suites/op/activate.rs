@@ -1,7 +1,7 @@
 //! Activations over everything that can come: ordinary numbers, both ends, zero, and NaN.
 
 use super::data::Random;
-use super::{Cases, f32s};
+use super::{Cases, f32s, feeds_products};
 use crate::reference::ops;
 use crate::subject::Machine;
 use engine::adapters::{Activation, Gelu};
@@ -18,12 +18,14 @@ pub(super) fn add<M: Machine>(cases: &mut Cases<M>) {
         ("gelu-erf", Activation::Gelu(Gelu::Erf)),
         ("gelu-tanh", Activation::Gelu(Gelu::Tanh)),
     ];
-    for (name, how) in kinds {
+    for (kind, how) in kinds {
         for (shape, rows, width) in [("toy", 1, 3), ("ragged", 7, 301), ("real", 4, 2880)] {
-            let name = format!("activate::{name}::{shape}");
+            let name = format!("activate::{kind}::{shape}");
             cases.add(name, Box::new(move |b, random| judge::<M>(b, random, how, (rows, width))));
         }
-        let name = format!("activate::{name}::nan-stays-nan");
+        let name = format!("activate::{kind}::feeds-products");
+        cases.add(name, Box::new(move |b, random| feeds(b, random, how)));
+        let name = format!("activate::{kind}::nan-stays-nan");
         cases.add(name, Box::new(move |b, _| nan(b, how)));
     }
 }
@@ -52,7 +54,7 @@ fn judge<M: Machine>(
     let (gate, up) = (numbers(), numbers());
     let (gate_rows, up_rows) = (backend.write(width, &gate)?, backend.write(width, &up)?);
     let gated = !matches!(how, Activation::Gelu(_));
-    let out = backend.activate(how, gated.then_some(&gate_rows), &up_rows)?;
+    let out = backend.activate(how, gated.then_some(&gate_rows), up_rows)?;
     let got = backend.read(&out)?;
     let one = |(x, y): (&f32, &f32)| {
         let (x, y) = (f64::from(*x), f64::from(*y));
@@ -77,12 +79,21 @@ fn judge<M: Machine>(
     Ok(())
 }
 
+fn feeds<B: Backend>(backend: &mut B, random: &mut Random, how: Activation) -> Result<(), Failure> {
+    let (rows, width) = (5, 320);
+    let gate = backend.write(width, &random.numbers(rows * width, 9.0))?;
+    let up = backend.write(width, &random.numbers(rows * width, 9.0))?;
+    let gated = !matches!(how, Activation::Gelu(_));
+    let out = backend.activate(how, gated.then_some(&gate), up)?;
+    feeds_products(backend, random, &out)
+}
+
 /// A broken row must be found where it broke: neither a clamp nor a table may hide it.
 fn nan<B: Backend>(backend: &mut B, how: Activation) -> Result<(), Failure> {
     let bad = [f32::NAN, 1.0, f32::NAN, 1.0];
     let (gate, up) = (backend.write(4, &bad)?, backend.write(4, &bad)?);
     let gated = !matches!(how, Activation::Gelu(_));
-    let out = backend.activate(how, gated.then_some(&gate), &up)?;
+    let out = backend.activate(how, gated.then_some(&gate), up)?;
     let got = backend.read(&out)?;
     let nans: Vec<bool> = got.iter().map(|x| x.is_nan()).collect();
     match nans == [true, false, true, false] {

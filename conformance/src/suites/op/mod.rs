@@ -21,7 +21,7 @@ use engine::backend::cuda::Cuda;
 use engine::batch::{Batch, Role, Row};
 use engine::error::Result as EngineResult;
 use harness::vector::Budget;
-use harness::{Case, Failure};
+use harness::{Case, Failure, compare};
 use std::marker::PhantomData;
 
 pub(super) fn cases() -> Vec<Case> {
@@ -86,6 +86,28 @@ enum Roles {
 
 const ROLES: [(&str, Roles); 3] =
     [("prompt", Roles::Prompt), ("generated", Roles::Generated), ("mixed", Roles::Mixed)];
+
+/// A product takes rows in whatever form the verb before handed them over, as it takes the same
+/// numbers from elsewhere.
+fn feeds_products<B: Backend>(
+    backend: &mut B,
+    random: &mut data::Random,
+    rows: &B::Rows,
+) -> Result<(), Failure> {
+    let (values, width, outputs) = (backend.read(rows)?, backend.width(rows), 48);
+    let count = values.len() / width;
+    let format = engine::quant::by_name("Q8_0").ok_or("no Q8_0")?;
+    let bytes = random.blocks(format, width * outputs);
+    let file = data::File::of(&[(format, vec![width as u64, outputs as u64], &bytes)])?;
+    let weight = file.weight(backend, 0, engine::adapters::Role::Matrix)?;
+    let step = step_of(backend, count, Roles::Prompt)?;
+    let got = backend.matmul(&weight, None, rows, &step)?;
+    let copy = backend.write(width, &values)?;
+    let want = backend.matmul(&weight, None, &copy, &step)?;
+    compare::arrays("product", &backend.read(&got)?, &backend.read(&want)?)
+        .shape(&[("row", count), ("output", outputs)])
+        .exactly()
+}
 
 /// A step of `rows` rows of such roles.
 fn step_of<B: Backend>(backend: &mut B, rows: usize, roles: Roles) -> EngineResult<B::Step> {

@@ -75,6 +75,7 @@ pub(super) fn add<M: Machine<Backend = Cuda>>(cases: &mut Cases<M>) {
         cases.add(name, Box::new(move |b, _| every_pair(b, layout)));
     }
     cases.add("packed::items::every-value".into(), Box::new(every_value));
+    cases.add("packed::items::in-place".into(), Box::new(in_place));
 }
 
 fn format(name: &str) -> Result<&'static Format, Failure> {
@@ -213,6 +214,24 @@ fn every_value(backend: &mut Cuda, random: &mut Random) -> Result<(), Failure> {
             .exactly()?;
     }
     Ok(())
+}
+
+/// A matrix that is packed where it is, in two parts and a bit, gives what it gives elsewhere.
+fn in_place(backend: &mut Cuda, random: &mut Random) -> Result<(), Failure> {
+    let (width, outputs, format) = (2880, 23_000, format("Q8_0")?);
+    let bytes = random.blocks(format, width * outputs);
+    let file = File::of(&[(format, vec![width as u64, outputs as u64], &bytes)])?;
+    let matrix = file.weight(backend, 0, Role::Matrix)?;
+    let step = step_of(backend, 1, Roles::Generated)?;
+    let input = backend.write(width, &random.numbers(width, 1.0))?;
+    let layout = items(8, 3, false);
+    let elsewhere = backend.in_items(&matrix, layout)?;
+    let want = backend.matmul(&elsewhere, None, &input, &step)?;
+    let here = backend.in_items_in_place(&matrix, layout)?;
+    let got = backend.matmul(&here, None, &input, &step)?;
+    compare::arrays("product", &backend.read(&got)?, &backend.read(&want)?)
+        .shape(&[("row", 1), ("output", outputs)])
+        .exactly()
 }
 
 /// Column by column, as rows of ones give them.

@@ -313,15 +313,13 @@ impl Backend for Cpu {
         Ok(out)
     }
 
-    fn activate(&mut self, how: Activation, gate: Option<&Rows>, up: &Rows) -> Result<Rows> {
-        let mut out = self.scratch.rows(up.count(), up.width());
-        let (level, gate, up) = (self.pool.level(), gate.map(|gate| &gate[..]), &up[..]);
-        self.parts(&mut out, PART, &|part, out| {
-            let own = part * PART..part * PART + out.len();
-            let gate = gate.map(|gate| &gate[own.clone()]);
-            ops::activate(level, how, gate, &up[own], out);
+    fn activate(&mut self, how: Activation, gate: Option<&Rows>, mut up: Rows) -> Result<Rows> {
+        let (level, gate) = (self.pool.level(), gate.map(|gate| &gate[..]));
+        self.parts(&mut up, PART, &|part, up| {
+            let own = part * PART..part * PART + up.len();
+            ops::activate(level, how, gate.map(|gate| &gate[own]), up);
         });
-        Ok(out)
+        Ok(up)
     }
 
     fn route(&mut self, scores: &Rows, used: usize) -> Result<Routing> {

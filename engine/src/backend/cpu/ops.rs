@@ -43,52 +43,42 @@ pub(super) fn rope(rope: &Rope, head: &mut [f32], cos: &[f32], sin: &[f32]) {
     }
 }
 
-/// The function between the projections of a feed-forward network, for some numbers of it.
-pub(super) fn activate(
-    level: Level,
-    activation: Activation,
-    gate: Option<&[f32]>,
-    up: &[f32],
-    out: &mut [f32],
-) {
+/// The function between the projections of a feed-forward network, in place of some numbers of it.
+pub(super) fn activate(level: Level, how: Activation, gate: Option<&[f32]>, up: &mut [f32]) {
     #[cfg(target_arch = "x86_64")]
     if level >= Level::Avx2 {
         #[target_feature(enable = "avx2,fma")]
-        fn compiled(how: Activation, gate: Option<&[f32]>, up: &[f32], out: &mut [f32]) {
-            active(how, gate, up, out);
+        fn compiled(how: Activation, gate: Option<&[f32]>, up: &mut [f32]) {
+            active(how, gate, up);
         }
         // SAFETY: the pool offers a level only where the machine has its instructions.
-        return unsafe { compiled(activation, gate, up, out) };
+        return unsafe { compiled(how, gate, up) };
     }
     let _ = level;
-    active(activation, gate, up, out);
+    active(how, gate, up);
 }
 
 #[inline(always)] // so that it is compiled once more for wider registers
-fn active(activation: Activation, gate: Option<&[f32]>, up: &[f32], out: &mut [f32]) {
-    match (activation, gate) {
-        (Activation::Gelu(Gelu::Tanh), _) => {
-            out.iter_mut().zip(up).for_each(|(out, x)| *out = gelu_tanh(*x));
-        }
-        (Activation::Gelu(how), _) => {
-            out.iter_mut().zip(up).for_each(|(out, x)| *out = gelu(how, *x));
-        }
+fn active(how: Activation, gate: Option<&[f32]>, up: &mut [f32]) {
+    match (how, gate) {
+        (Activation::Gelu(Gelu::Tanh), _) => up.iter_mut().for_each(|x| *x = gelu_tanh(*x)),
+        (Activation::Gelu(how), _) => up.iter_mut().for_each(|x| *x = gelu(how, *x)),
         (Activation::SwiGlu, Some(gate)) => {
-            for (out, (gate, up)) in out.iter_mut().zip(gate.iter().zip(up)) {
+            for (up, gate) in up.iter_mut().zip(gate) {
                 let x = f64::from(*gate);
-                *out = (x * math::sigmoid(x)) as f32 * up;
+                *up *= (x * math::sigmoid(x)) as f32;
             }
         }
         (Activation::SwiGluOai { alpha, limit }, Some(gate)) => {
-            for (out, (gate, up)) in out.iter_mut().zip(gate.iter().zip(up)) {
+            for (up, gate) in up.iter_mut().zip(gate) {
                 let x = clamped(*gate, f32::NEG_INFINITY, limit);
                 let y = clamped(*up, -limit, limit);
                 let slope = math::sigmoid(f64::from(alpha) * f64::from(x));
-                *out = (f64::from(x) * slope) as f32 * (y + 1.0);
+                *up = (f64::from(x) * slope) as f32 * (y + 1.0);
             }
         }
         // A gated activation without a gate: nothing that an architecture describes.
-        (_, None) => out.fill(f32::NAN),
+        (_, None) => up.fill(f32::NAN),
     }
 }
 

@@ -6,11 +6,12 @@ use super::decode;
 use super::generate::{Ids, Told};
 use super::kernels::Kernels;
 use super::kv::Cache;
-use super::layout::Layout;
 use super::loading::Loading;
 use super::memory::Pinned;
 use super::module::Argument;
-use super::ops::{Factors, Groups, Line, Ops, Product, Shares, Sorted, TILE, TOKENS, read_speed};
+use super::ops::{
+    Factors, Groups, Line, Ops, Product, Rounded, Shares, Sorted, TILE, TOKENS, read_speed,
+};
 use super::rows::{Piece, Rows, Scratch};
 use super::step::Step;
 use super::stream::{Event, Stream};
@@ -121,22 +122,6 @@ impl Cuda {
         &self.kernels
     }
 
-    /// The same matrix in items, as the decode kernels read it.
-    pub fn in_items(&self, matrix: &Tensor, layout: Layout) -> Result<Tensor> {
-        let [packed] = self.ops.repack.items(&self.stream, [matrix], layout)?;
-        Ok(packed)
-    }
-
-    /// The same gate and up, interleaved.
-    pub fn in_pairs(&self, gate: &Tensor, up: &Tensor) -> Result<[Tensor; 2]> {
-        self.ops.repack.pairs(&self.stream, gate, up)
-    }
-
-    /// The same matrix of experts in units.
-    pub fn in_units(&self, matrix: &Tensor, layout: Layout) -> Result<Tensor> {
-        self.ops.repack.units(&self.stream, matrix, layout)
-    }
-
     /// Whether a prompt's products with `weight` are computed in 16 bits: not where the file has
     /// f32, as routers are, whose choices rounding could change.
     fn is_fast(&self, weight: &Tensor) -> bool {
@@ -155,8 +140,21 @@ impl Cuda {
         Ok(kept.get_or_init(|| groups))
     }
 
-    fn like(&self, rows: &Rows) -> Result<Rows> {
-        self.scratch.rows(rows.count(), rows.width())
+    /// Room for rows in 16 bits beside those in 32, where products want them.
+    fn rounded(&self, rows: &Rows) -> Result<Option<Rounded>> {
+        self.fast.then(|| Rounded::room(&self.scratch, rows)).transpose()
+    }
+
+    fn normed(
+        &self,
+        norm: Norm,
+        weights: &NormWeights<Tensor>,
+        (rows, more): (&Rows, Option<&Rows>),
+    ) -> Result<Rows> {
+        let out = self.scratch.rows(rows.count(), rows.width())?;
+        let rounded = self.rounded(&out)?;
+        self.ops.norm.run(&self.stream, norm, weights, &out, (rows, more), rounded.as_ref())?;
+        Ok(out.with(rounded))
     }
 }
 
@@ -282,9 +280,18 @@ impl Backend for Cuda {
     }
 
     fn norm(&mut self, norm: Norm, weights: &NormWeights<Tensor>, rows: &Rows) -> Result<Rows> {
-        let out = self.like(rows)?;
-        self.ops.norm.run(&self.stream, norm, weights, &out, rows)?;
-        Ok(out)
+        self.normed(norm, weights, (rows, None))
+    }
+
+    fn add_norm(
+        &mut self,
+        norm: Norm,
+        weights: &NormWeights<Tensor>,
+        rows: &mut Rows,
+        more: &Rows,
+    ) -> Result<Rows> {
+        rows.rounded.take();
+        self.normed(norm, weights, (rows, Some(more)))
     }
 
     fn matmul(
@@ -372,10 +379,11 @@ impl Backend for Cuda {
         Ok(out)
     }
 
-    fn activate(&mut self, how: Activation, gate: Option<&Rows>, up: &Rows) -> Result<Rows> {
-        let out = self.like(up)?;
-        self.ops.activate.run(&self.stream, how, &out, gate, up, self.fast)?;
-        Ok(out)
+    fn activate(&mut self, how: Activation, gate: Option<&Rows>, mut up: Rows) -> Result<Rows> {
+        up.rounded.take();
+        let rounded = self.rounded(&up)?;
+        self.ops.activate.run(&self.stream, how, gate, &up, rounded.as_ref())?;
+        Ok(up.with(rounded))
     }
 
     fn route(&mut self, scores: &Rows, used: usize) -> Result<Routing> {

@@ -1,6 +1,9 @@
 //! How the blocks of a matrix lie in memory. Values and byte count are the file's in each layout,
 //! so every verb reads them; the decode kernels want theirs in the order in which they ask.
 
+use super::backend::Cuda;
+use super::tensor::Tensor;
+use crate::error::Result;
 use crate::quant::Format;
 
 /// An order of blocks.
@@ -82,5 +85,29 @@ impl Layout {
                     && (rows * (width / 32)).is_multiple_of(4)
             }
         }
+    }
+}
+
+/// Single matrices in the layouts that whole models are brought into.
+impl Cuda {
+    /// The same matrix in items, as the decode kernels read it.
+    pub fn in_items(&self, matrix: &Tensor, layout: Layout) -> Result<Tensor> {
+        let [packed] = self.ops.repack.items(&self.stream, [matrix], layout)?;
+        Ok(packed)
+    }
+
+    /// The same, in the matrix's own memory: what was there before is gone.
+    pub fn in_items_in_place(&self, matrix: &Tensor, layout: Layout) -> Result<Tensor> {
+        self.ops.repack.items_in_place(&self.stream, matrix, layout)
+    }
+
+    /// The same gate and up, interleaved.
+    pub fn in_pairs(&self, gate: &Tensor, up: &Tensor) -> Result<[Tensor; 2]> {
+        self.ops.repack.pairs(&self.stream, gate, up)
+    }
+
+    /// The same matrix of experts in units.
+    pub fn in_units(&self, matrix: &Tensor, layout: Layout) -> Result<Tensor> {
+        self.ops.repack.units(&self.stream, matrix, layout)
     }
 }

@@ -98,8 +98,9 @@ impl Buffer {
     pub fn new(context: &Arc<Context>, owner: Owner, what: &str, bytes: usize) -> Result<Buffer> {
         context.alive()?;
         let mut address = 0;
-        // An empty tensor still gets an address, so that no caller has to think of it.
-        let asked = bytes.max(1);
+        // An empty tensor still gets an address, so that no caller has to think of it; and kernels
+        // that copy sixteen bytes at a time may read the last of them.
+        let asked = bytes.max(1).next_multiple_of(GRAIN);
         // SAFETY: `address` outlives the call.
         let code = context.answer(|driver| unsafe { (driver.allocate)(&mut address, asked) });
         if fault::is_out_of_memory(code) {
@@ -159,6 +160,9 @@ impl Drop for Buffer {
         self.context.ledger_mut().gave_back(self.owner, self.bytes);
     }
 }
+
+/// What kernels copy at a time.
+const GRAIN: usize = 16;
 
 /// Host memory that the device copies from and to at full speed.
 pub struct Pinned {

@@ -158,6 +158,11 @@ impl Drop for Piece {
 }
 
 impl Rows {
+    /// The same, which a kernel has rounded too.
+    pub(super) fn with(self, rounded: Option<Rounded>) -> Rows {
+        Rows { rounded: rounded.map_or_else(OnceCell::new, OnceCell::from), ..self }
+    }
+
     /// Elements of a row.
     pub fn width(&self) -> usize {
         self.width

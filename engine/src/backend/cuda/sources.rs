@@ -81,6 +81,7 @@ pub const SOURCES: &[Source] = embedded![
     "repack.cu",
     "rope.cu",
     "round.cu",
+    "round.cuh",
     "route.cu",
     "rows.cu",
     "spread.cu",

@@ -129,6 +129,11 @@ impl Tensor {
         }
     }
 
+    /// The same weight where it is, in another layout.
+    pub(super) fn in_place(&self, layout: Layout) -> Tensor {
+        self.moved(&self.buffer, self.at, layout)
+    }
+
     /// The memory it is in, perhaps with others.
     pub fn buffer(&self) -> &Buffer {
         &self.buffer

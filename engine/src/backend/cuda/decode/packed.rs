@@ -1,6 +1,7 @@
 //! A model's weights in the order in which the decode kernels read them: a matrix at a time takes
 //! the place of what was uploaded, so that there is one copy, and at most gate and up of one layer
-//! twice. The values are the file's, and the composed verbs read them too.
+//! twice; the head, which is larger, is packed where it is. The values are the file's, and the
+//! composed verbs read them too.
 
 use super::shape::Shape;
 use crate::adapters::weights::{FeedForwardWeights, LayerWeights, Linear, Qkv};
@@ -81,7 +82,7 @@ impl Packer<'_> {
 
     fn items(&self, from: Linear<Tensor>, rows: usize, steps: usize) -> Result<Linear<Tensor>> {
         let layout = Layout::Items { rows, steps, turned: false };
-        let [weight] = self.ops.repack.items(self.stream, [&from.weight], layout)?;
+        let weight = self.ops.repack.items_in_place(self.stream, &from.weight, layout)?;
         Ok(Linear { weight, bias: from.bias })
     }
 

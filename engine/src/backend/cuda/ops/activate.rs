@@ -1,6 +1,7 @@
 //! The functions between the projections of a feed-forward network.
 
-use super::blocks;
+use super::round::{self, Rounded};
+use super::small;
 use crate::adapters::{Activation, Gelu};
 use crate::backend::cuda::kernels::Kernels;
 use crate::backend::cuda::module::Function;
@@ -34,39 +35,34 @@ impl Activate {
         })
     }
 
+    /// In place of `up`; in f16 also, if so wanted.
     pub(in crate::backend::cuda) fn run(
         &self,
         stream: &Stream,
         how: Activation,
-        out: &Rows,
         gate: Option<&Rows>,
         up: &Rows,
-        fast: bool,
+        rounded: Option<&Rounded>,
     ) -> Result<()> {
-        let count = up.elements();
-        let grid = blocks(count, THREADS);
-        let gated = |function: &Function| -> Result<()> {
-            let missing = || Error::Usage("a gated activation without a gate".into());
-            let gate = gate.ok_or_else(missing)?;
-            let launch = function.launch().grid(grid, 1, 1).block(THREADS, 1);
-            let launch = launch.arg(out).arg(gate).arg(up).arg(count as u64);
-            match how {
-                Activation::SwiGluOai { alpha, limit } => launch.arg(alpha).arg(limit).on(stream),
-                _ => launch.on(stream),
-            }
-        };
-        let alone = |function: &Function| {
-            let launch = function.launch().grid(grid, 1, 1).block(THREADS, 1);
-            launch.arg(out).arg(up).arg(count as u64).on(stream)
-        };
-        match how {
-            Activation::SwiGlu if fast => gated(&self.swiglu_fast),
-            Activation::SwiGluOai { .. } if fast => gated(&self.swiglu_oai_fast),
-            Activation::SwiGlu => gated(&self.swiglu),
-            Activation::SwiGluOai { .. } => gated(&self.swiglu_oai),
-            Activation::Gelu(Gelu::Erf) => alone(&self.gelu_erf),
-            Activation::Gelu(Gelu::Tanh) => alone(&self.gelu_tanh),
-            Activation::Gelu(Gelu::TanhF16Table) => alone(&self.gelu_f16_table),
+        if gate.is_none() && !matches!(how, Activation::Gelu(_)) {
+            return Err(Error::Usage("a gated activation without a gate".into()));
         }
+        // Products that are rounded have no use for a sigmoid in f64.
+        let function = match (how, rounded) {
+            (Activation::SwiGlu, None) => &self.swiglu,
+            (Activation::SwiGlu, Some(_)) => &self.swiglu_fast,
+            (Activation::SwiGluOai { .. }, None) => &self.swiglu_oai,
+            (Activation::SwiGluOai { .. }, Some(_)) => &self.swiglu_oai_fast,
+            (Activation::Gelu(Gelu::Erf), _) => &self.gelu_erf,
+            (Activation::Gelu(Gelu::Tanh), _) => &self.gelu_tanh,
+            (Activation::Gelu(Gelu::TanhF16Table), _) => &self.gelu_f16_table,
+        };
+        let (alpha, limit) = match how {
+            Activation::SwiGluOai { alpha, limit } => (alpha, limit),
+            _ => (0.0, 0.0),
+        };
+        let launch = function.launch().grid(up.count(), 1, 1).block(THREADS, 1);
+        let launch = launch.arg(up).arg(gate).arg(small(up.width())?);
+        round::into(launch, rounded)?.arg(alpha).arg(limit).on(stream)
     }
 }

@@ -192,8 +192,8 @@ impl Line {
         self.start(&self.add, to, from, which, &[Some(matrix)], true)?.on(stream)
     }
 
-    /// `to` = the activation of the product with `up`, and of that with `gate` if it has one; `fast`
-    /// as in [`super::activate::Activate`].
+    /// `to` = the activation of the product with `up`, and of that with `gate` if it has one;
+    /// `fast` as in [`super::activate::Activate`].
     #[allow(clippy::too_many_arguments)] // it is what the function depends on
     pub(in crate::backend::cuda) fn activate(
         &self,

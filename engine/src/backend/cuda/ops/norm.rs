@@ -1,5 +1,6 @@
-//! Normalises rows.
+//! Normalises rows, or the sum of rows.
 
+use super::round::{self, Rounded};
 use super::small;
 use crate::adapters::weights::NormWeights;
 use crate::adapters::{Norm, NormKind};
@@ -23,13 +24,15 @@ impl Norms {
         Ok(Norms { rms: find("norm_rms_f32")?, layer: find("norm_layer_f32")? })
     }
 
+    /// `out` is `x`, normalised, to which `more` is added first; in f16 also, if so wanted.
     pub(in crate::backend::cuda) fn run(
         &self,
         stream: &Stream,
         norm: Norm,
         weights: &NormWeights<Tensor>,
         out: &Rows,
-        x: &Rows,
+        (x, more): (&Rows, Option<&Rows>),
+        rounded: Option<&Rounded>,
     ) -> Result<()> {
         let function = match norm.kind {
             NormKind::Rms => &self.rms,
@@ -37,7 +40,8 @@ impl Norms {
         };
         let bias = weights.bias.as_ref().map(Tensor::vector).transpose()?;
         let launch = function.launch().grid(x.count(), 1, 1).block(THREADS, 1);
-        let launch = launch.arg(out).arg(x).arg(weights.weight.vector()?).arg(bias);
-        launch.arg(small(x.width())?).arg(norm.epsilon).on(stream)
+        let launch = launch.arg(out).arg(x).arg(more).arg(weights.weight.vector()?).arg(bias);
+        let launch = launch.arg(small(x.width())?).arg(norm.epsilon);
+        round::into(launch, rounded)?.on(stream)
     }
 }

@@ -13,6 +13,10 @@ use std::sync::Arc;
 const THREADS: u32 = 256;
 /// Enough blocks to keep any device busy; each goes on in steps of all of them.
 const BLOCKS: usize = 1056;
+/// What goes elsewhere and back at a time where a matrix is packed in place.
+const PART_BYTES: usize = 32 << 20;
+/// What all items begin at a multiple of, turned ones too.
+const ALIGNED_ROWS: usize = 64;
 
 pub(in crate::backend::cuda) struct Repack {
     items: Function,
@@ -37,16 +41,11 @@ impl Repack {
         from: [&Tensor; N],
         layout: Layout,
     ) -> Result<[Tensor; N]> {
-        let Layout::Items { rows, steps, turned } = layout else { return Err(refused(layout)) };
         from.iter().try_for_each(|from| fits(from, layout))?;
-        let bytes = from.iter().map(|from| from.bytes()).sum();
-        let to = room(stream, bytes)?;
+        let to = room(stream, from.iter().map(|from| from.bytes()).sum())?;
         let mut at = 0;
         for from in from {
-            let launch = begin(&self.items).arg(from).arg(to.address() + at);
-            let launch = launch.arg(small(from.rows)?).arg(small(from.width)?);
-            let launch = launch.arg(small(rows)?).arg(small(steps)?).arg(u32::from(turned));
-            launch.on(stream)?;
+            self.rows(stream, (from, 0, from.rows), to.address() + at, layout)?;
             at += from.bytes() as u64;
         }
         let mut at = 0;
@@ -55,6 +54,42 @@ impl Repack {
             at += from.bytes() as u64;
             packed
         }))
+    }
+
+    /// The same matrix in items, where it was: items hold rows that follow one another, so a part
+    /// of them at a time goes elsewhere and back. The head is too large to be there twice.
+    pub(in crate::backend::cuda) fn items_in_place(
+        &self,
+        stream: &Stream,
+        from: &Tensor,
+        layout: Layout,
+    ) -> Result<Tensor> {
+        fits(from, layout)?;
+        let row_bytes = from.bytes() / from.rows;
+        let rows_at_once = (PART_BYTES / row_bytes).next_multiple_of(ALIGNED_ROWS);
+        let part = room(stream, rows_at_once.min(from.rows) * row_bytes)?;
+        for first in (0..from.rows).step_by(rows_at_once) {
+            let count = rows_at_once.min(from.rows - first);
+            self.rows(stream, (from, first, count), part.address(), layout)?;
+            let at = (from.address() - from.buffer().address()) as usize + first * row_bytes;
+            stream.copy(&part, 0, from.buffer(), at, count * row_bytes)?;
+        }
+        Ok(from.in_place(layout))
+    }
+
+    /// Queues the packing of `count` rows from row `first` on.
+    fn rows(
+        &self,
+        stream: &Stream,
+        (from, first, count): (&Tensor, usize, usize),
+        to: u64,
+        layout: Layout,
+    ) -> Result<()> {
+        let Layout::Items { rows, steps, turned } = layout else { return Err(refused(layout)) };
+        let address = from.address() + (first * (from.bytes() / from.rows)) as u64;
+        let launch = begin(&self.items).arg(address).arg(to);
+        let launch = launch.arg(small(count)?).arg(small(from.width)?);
+        launch.arg(small(rows)?).arg(small(steps)?).arg(u32::from(turned)).on(stream)
     }
 
     /// The same gate and up, interleaved.

@@ -2,7 +2,7 @@
 
 use super::small;
 use crate::backend::cuda::kernels::Kernels;
-use crate::backend::cuda::module::Function;
+use crate::backend::cuda::module::{Function, Launch};
 use crate::backend::cuda::rows::{Piece, Rows, Scratch};
 use crate::backend::cuda::stream::Stream;
 use crate::error::Result;
@@ -18,6 +18,21 @@ pub(in crate::backend::cuda) struct Rounded {
     pub(super) undo: Piece,
     /// Elements from a row to the next.
     pub(super) stride: usize,
+}
+
+impl Rounded {
+    /// Room for rows that a kernel is about to fill.
+    pub(in crate::backend::cuda) fn room(scratch: &Scratch, rows: &Rows) -> Result<Rounded> {
+        let (count, stride) = (rows.count(), rows.width().next_multiple_of(DEPTH));
+        let (halves, undo) = (scratch.piece(2 * count * stride)?, scratch.piece(4 * count)?);
+        Ok(Rounded { halves, undo, stride })
+    }
+}
+
+/// What kernels take that may round what they give: where to, or nowhere.
+pub(super) fn into<'l>(launch: Launch<'l>, to: Option<&'l Rounded>) -> Result<Launch<'l>> {
+    let launch = launch.arg(to.map(|to| &to.halves)).arg(to.map(|to| &to.undo));
+    Ok(launch.arg(small(to.map_or(0, |to| to.stride))?))
 }
 
 pub(in crate::backend::cuda) struct Round(Function);
@@ -37,11 +52,10 @@ impl Round {
         if let Some(rounded) = rows.rounded.get() {
             return Ok(rounded);
         }
-        let (count, stride) = (rows.count(), rows.width().next_multiple_of(DEPTH));
-        let (halves, undo) = (scratch.piece(2 * count * stride)?, scratch.piece(4 * count)?);
-        let launch = self.0.launch().grid(count, 1, 1).block(THREADS, 1);
-        let launch = launch.arg(&halves).arg(&undo).arg(rows);
-        launch.arg(small(rows.width())?).arg(small(stride)?).on(stream)?;
-        Ok(rows.rounded.get_or_init(|| Rounded { halves, undo, stride }))
+        let to = Rounded::room(scratch, rows)?;
+        let launch = self.0.launch().grid(rows.count(), 1, 1).block(THREADS, 1);
+        let launch = launch.arg(&to.halves).arg(&to.undo).arg(rows);
+        launch.arg(small(rows.width())?).arg(small(to.stride)?).on(stream)?;
+        Ok(rows.rounded.get_or_init(|| to))
     }
 }
