@@ -10,7 +10,7 @@ use super::codes::E2M1;
 use super::kernels::Line;
 use super::rounded::{Block, Row};
 use super::strip::GROUP_ROWS;
-use crate::backend::cpu::matmul::kernels::lines::{table, whole_halfs};
+use crate::backend::cpu::matmul::kernels::unpack::{table, whole_halfs};
 use crate::quant::{mxfp4, q4_0, q4_k, q5_0, q6_k, q8_0};
 use std::arch::x86_64::*;
 
@@ -36,7 +36,11 @@ macro_rules! line {
     ($name:ident: $block:ty, $n_x:literal, |$w:ident, $x:ident, $acc:ident| $body:block) => {
         #[target_feature(enable = "avx2,fma,f16c")]
         fn $name(w: &[&[u8]; GROUP_ROWS], x: &Row, sums: &mut [f32; GROUP_ROWS]) {
-            let rows = w.map(|bytes| bytemuck::cast_slice::<u8, $block>(bytes));
+            // A loop, because a closure that goes through the standard library is called.
+            let mut rows: [&[$block]; GROUP_ROWS] = [&[]; GROUP_ROWS];
+            for (row, bytes) in rows.iter_mut().zip(w) {
+                *row = bytemuck::cast_slice(bytes);
+            }
             let x = x.blocks.as_chunks::<$n_x>().0;
             let n = rows.iter().fold(x.len(), |n, row| n.min(row.len()));
             let ahead = GROUP_ROWS * w[0].len();

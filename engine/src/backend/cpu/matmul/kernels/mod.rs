@@ -5,8 +5,10 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 #[cfg(target_arch = "x86_64")]
-pub(super) mod lines;
+mod lines;
 mod scalar;
+#[cfg(target_arch = "x86_64")]
+pub(super) mod unpack;
 
 use super::super::level::Level;
 use super::tree::Lanes;
