@@ -5,22 +5,23 @@
 
 use super::codes::Coded;
 use super::kernels::{Kernels, Sums, Tile};
-use super::panel::{Panel, REGISTERS, Register};
+use super::panel::{ABREAST, Panel, REGISTERS, Register};
 use super::rounded::{Block, Row, Wide};
 use super::strip::{BLOCK, Codes, GROUP_ROWS, STRIP, Strip};
+use std::arch::asm;
 use std::arch::x86_64::*;
 
 macro_rules! kernels {
     ($wide:literal, $halves:literal, $mins:literal) => {{
         const TILES: &[Tile] = &[
             // SAFETY: reached through `kernels::of` alone, for a level that the machine has.
-            |panel, x, sums| unsafe { tile::<1, $wide, $halves, $mins>(panel, x, sums) },
+            |panels, x, sums| unsafe { tile::<1, $wide, $halves, $mins>(panels, x, sums) },
             // SAFETY: as above.
-            |panel, x, sums| unsafe { tile::<2, $wide, $halves, $mins>(panel, x, sums) },
+            |panels, x, sums| unsafe { tile::<2, $wide, $halves, $mins>(panels, x, sums) },
             // SAFETY: as above.
-            |panel, x, sums| unsafe { tile::<3, $wide, $halves, $mins>(panel, x, sums) },
+            |panels, x, sums| unsafe { tile::<3, $wide, $halves, $mins>(panels, x, sums) },
             // SAFETY: as above.
-            |panel, x, sums| unsafe { tile::<4, $wide, $halves, $mins>(panel, x, sums) },
+            |panels, x, sums| unsafe { tile::<4, $wide, $halves, $mins>(panels, x, sums) },
         ];
         Kernels {
             // SAFETY: as above.
@@ -133,48 +134,84 @@ fn spread<T: bytemuck::Pod>(codes: &[T; BLOCK], four: usize) -> __m256i {
 
 #[target_feature(enable = "avx2,fma")]
 fn tile<const X: usize, const WIDE: bool, const HALVES: usize, const MINS: bool>(
-    panel: &Panel,
+    panels: &[&Panel; ABREAST],
     x: &[Row],
-    sums: &mut [Sums],
+    sums: &mut [[Sums; ABREAST]],
 ) {
-    let acc = if WIDE { wide::<X>(panel, x) } else { narrow::<X, HALVES, MINS>(panel, x) };
-    for (sums, acc) in sums[..X].iter_mut().zip(acc) {
-        // SAFETY: eight floats.
-        unsafe { _mm256_storeu_ps(sums.as_mut_ptr(), acc) };
+    let acc = if WIDE { wide::<X>(panels, x) } else { narrow::<X, HALVES, MINS>(panels, x) };
+    for i in 0..X {
+        for p in 0..ABREAST {
+            // SAFETY: eight floats.
+            unsafe { _mm256_storeu_ps(sums[i][p].as_mut_ptr(), acc[i][p]) };
+        }
     }
 }
 
+/// The same whole numbers, worked out after those before and before those after. The compiler would
+/// finish one sum after the other, and for that keep more registers than there are in memory.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn in_turn(mut wholes: __m256i) -> __m256i {
+    // SAFETY: nothing is executed; what comes out is what went in.
+    unsafe {
+        asm!("/* {0} */", inout(ymm_reg) wholes, options(nomem, nostack, preserves_flags));
+    }
+    wholes
+}
+
+/// Blocks of so many registers, and their groups, of all panels; as many as `n` at most.
+macro_rules! of_both {
+    ($panels:ident, $field:ident, $len:expr, $n:ident) => {
+        [
+            &$panels[0].$field.as_chunks::<{ $len }>().0[..$n],
+            &$panels[1].$field.as_chunks::<{ $len }>().0[..$n],
+        ]
+    };
+}
+
+/// Whole numbers are added up for all rows of a block first: a register of activations is then
+/// read once for two panels, and one of codes once for all activation rows.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
 fn narrow<const X: usize, const HALVES: usize, const MINS: bool>(
-    panel: &Panel,
+    panels: &[&Panel; ABREAST],
     x: &[Row],
-) -> [__m256; X] {
+) -> [[__m256; ABREAST]; X] {
     let ones = _mm256_set1_epi16(1);
-    let codes = panel.codes.as_chunks::<REGISTERS>().0;
-    let scales = panel.scales.as_chunks::<HALVES>().0;
-    let mins = panel.mins.as_chunks::<HALVES>().0;
-    let x: [&[Block]; X] = std::array::from_fn(|i| &x[i].blocks[..codes.len()]);
-    let mut acc = [_mm256_setzero_ps(); X];
-    for (b, ((codes, scales), mins)) in codes.iter().zip(scales).zip(mins).enumerate() {
-        // SAFETY: every row has as many blocks as the panel, as it has been cut.
-        let x: [&Block; X] = std::array::from_fn(|i| unsafe { x[i].get_unchecked(b) });
+    let n = panels[0].codes.len() / REGISTERS;
+    let codes = of_both!(panels, codes, REGISTERS, n);
+    let scales = of_both!(panels, scales, HALVES, n);
+    let mins = of_both!(panels, mins, HALVES, n);
+    let mut rows: [&[Block]; X] = [&[]; X];
+    for i in 0..X {
+        rows[i] = &x[i].blocks[..n];
+    }
+    let mut acc = [[_mm256_setzero_ps(); ABREAST]; X];
+    for b in 0..n {
         for h in 0..HALVES {
-            let mut wholes: [__m256i; X] =
-                std::array::from_fn(|i| _mm256_set1_epi32(bytemuck::cast(x[i].pairs[h])));
+            let mut wholes = [[_mm256_setzero_si256(); ABREAST]; X];
+            for i in 0..X {
+                wholes[i] = [_mm256_set1_epi32(bytemuck::cast(rows[i][b].pairs[h])); ABREAST];
+            }
             for k in h * REGISTERS / HALVES..(h + 1) * REGISTERS / HALVES {
-                let w = register(&codes[k]);
+                let w = [register(&codes[0][b][k]), register(&codes[1][b][k])];
                 for i in 0..X {
-                    let products = _mm256_maddubs_epi16(w, spread(&x[i].codes, k));
-                    wholes[i] = _mm256_add_epi16(wholes[i], products);
+                    let x = spread(&rows[i][b].codes, k);
+                    for p in 0..ABREAST {
+                        let products = _mm256_maddubs_epi16(w[p], x);
+                        wholes[i][p] = in_turn(_mm256_add_epi16(wholes[i][p], products));
+                    }
                 }
             }
-            let scales = eight(&scales[h]);
-            for i in 0..X {
-                acc[i] = add(_mm256_madd_epi16(wholes[i], ones), scales, x[i].scale, acc[i]);
-                if MINS {
-                    let sum = _mm256_set1_ps(x[i].sums[h]);
-                    acc[i] = _mm256_fmadd_ps(eight(&mins[h]), sum, acc[i]);
+            for p in 0..ABREAST {
+                let scales = eight(&scales[p][b][h]);
+                for i in 0..X {
+                    let whole = _mm256_madd_epi16(wholes[i][p], ones);
+                    acc[i][p] = add(whole, scales, rows[i][b].scale, acc[i][p]);
+                    if MINS {
+                        let sum = _mm256_set1_ps(rows[i][b].sums[h]);
+                        acc[i][p] = _mm256_fmadd_ps(eight(&mins[p][b][h]), sum, acc[i][p]);
+                    }
                 }
             }
         }
@@ -184,24 +221,32 @@ fn narrow<const X: usize, const HALVES: usize, const MINS: bool>(
 
 #[inline]
 #[target_feature(enable = "avx2,fma")]
-fn wide<const X: usize>(panel: &Panel, x: &[Row]) -> [__m256; X] {
-    let codes = panel.codes.as_chunks::<{ 2 * REGISTERS }>().0;
-    let x: [&[Wide]; X] = std::array::from_fn(|i| &x[i].wide[..codes.len()]);
-    let mut acc = [_mm256_setzero_ps(); X];
-    for (b, (codes, scales)) in codes.iter().zip(&panel.scales).enumerate() {
-        // SAFETY: every row has as many blocks as the panel, as it has been cut.
-        let x: [&Wide; X] = std::array::from_fn(|i| unsafe { x[i].get_unchecked(b) });
-        let mut wholes = [_mm256_setzero_si256(); X];
+fn wide<const X: usize>(panels: &[&Panel; ABREAST], x: &[Row]) -> [[__m256; ABREAST]; X] {
+    let n = panels[0].codes.len() / (2 * REGISTERS);
+    let codes = of_both!(panels, codes, 2 * REGISTERS, n);
+    let scales = of_both!(panels, scales, 1, n);
+    let mut rows: [&[Wide]; X] = [&[]; X];
+    for i in 0..X {
+        rows[i] = &x[i].wide[..n];
+    }
+    let mut acc = [[_mm256_setzero_ps(); ABREAST]; X];
+    for b in 0..n {
+        let mut wholes = [[_mm256_setzero_si256(); ABREAST]; X];
         for k in 0..2 * REGISTERS {
-            let w = register(&codes[k]);
+            let w = [register(&codes[0][b][k]), register(&codes[1][b][k])];
             for i in 0..X {
-                let products = _mm256_madd_epi16(w, spread(&x[i].codes, k));
-                wholes[i] = _mm256_add_epi32(wholes[i], products);
+                let x = spread(&rows[i][b].codes, k);
+                for p in 0..ABREAST {
+                    let products = _mm256_madd_epi16(w[p], x);
+                    wholes[i][p] = in_turn(_mm256_add_epi32(wholes[i][p], products));
+                }
             }
         }
-        let scales = eight(scales);
-        for i in 0..X {
-            acc[i] = add(wholes[i], scales, x[i].scale, acc[i]);
+        for p in 0..ABREAST {
+            let scales = eight(&scales[p][b][0]);
+            for i in 0..X {
+                acc[i][p] = add(wholes[i][p], scales, rows[i][b].scale, acc[i][p]);
+            }
         }
     }
     acc

@@ -4,7 +4,7 @@
 //! order.
 
 use super::codes::Coded;
-use super::panel::Panel;
+use super::panel::{ABREAST, Panel};
 use super::rounded::Row;
 use super::strip::{BLOCK, GROUP_ROWS, Strip};
 use crate::backend::cpu::level::Level;
@@ -28,8 +28,8 @@ pub(super) fn line(format: &str, level: Level) -> Option<Line> {
     None
 }
 
-/// The products of eight matrix rows and some activation rows.
-pub(super) type Tile = fn(panel: &Panel, x: &[Row], sums: &mut [Sums]);
+/// The products of two panels, equally long, and some activation rows.
+pub(super) type Tile = fn(panels: &[&Panel; ABREAST], x: &[Row], sums: &mut [[Sums; ABREAST]]);
 
 /// What an instruction set offers for one kind of codes.
 #[derive(Clone, Copy)]

@@ -21,7 +21,7 @@ use super::{Matrices, rows_to_read, spread};
 use crate::backend::cpu::pool::Pool;
 use codes::Coded;
 use kernels::{Kernels, Line, Sums};
-use panel::Panel;
+use panel::{ABREAST, Panel};
 use rounded::Rounded;
 use std::cell::RefCell;
 use std::ops::Range;
@@ -92,7 +92,8 @@ impl Plan<'_> {
             return rows_to_read(pool, self.w.rows);
         }
         let panel_bytes = GROUP_ROWS * self.w.cols.max(1) * if self.coded.wide { 2 } else { 1 };
-        (NEAR_PANELS / panel_bytes).clamp(1, 8) * GROUP_ROWS
+        let panels = (NEAR_PANELS / panel_bytes).clamp(ABREAST, 8) / ABREAST * ABREAST;
+        panels * GROUP_ROWS
     }
 
     fn item(&self, group: &Group, first: usize, last: usize, scratch: &mut Scratch) {
@@ -115,9 +116,9 @@ impl Plan<'_> {
                 }
                 let near = (NEAR_ROWS / self.w.cols.max(1)).max(2 * tiles.len());
                 for rows in group.rows.chunks(near) {
-                    for (p, panel) in scratch.panels[..n_panels].iter().enumerate() {
-                        let first = first + p * GROUP_ROWS;
-                        self.tiles(tiles, panel, rows, first, last.min(first + GROUP_ROWS));
+                    for (at, panels) in scratch.panels[..n_panels].chunks(ABREAST).enumerate() {
+                        let first = first + at * ABREAST * GROUP_ROWS;
+                        self.tiles(tiles, panels, rows, first, last);
                     }
                 }
             }
@@ -175,19 +176,26 @@ impl Plan<'_> {
         self.write(&group.rows, sums, first, last);
     }
 
+    /// One or two panels, whose rows are those from `first` on.
     fn tiles(
         &self,
         tiles: &[kernels::Tile],
-        panel: &Panel,
+        panels: &[Panel],
         rows: &[Row],
         first: usize,
         last: usize,
     ) {
+        // The last panel stands in for one that the matrix does not have.
+        let [a, b] = [0, 1].map(|p| &panels[p.min(panels.len() - 1)]);
         for rows in rows.chunks(tiles.len()) {
             let x = |i: usize| self.x.row(rows[i.min(rows.len() - 1)].x, 0);
-            let (x, mut sums) = ([x(0), x(1), x(2), x(3)], [[0.0; GROUP_ROWS]; 4]);
-            tiles[rows.len() - 1](panel, &x[..rows.len()], &mut sums);
-            self.write(rows, &sums, first, last);
+            let (x, mut sums) = ([x(0), x(1), x(2), x(3)], [[[0.0; GROUP_ROWS]; ABREAST]; 4]);
+            tiles[rows.len() - 1](&[a, b], &x[..rows.len()], &mut sums);
+            for p in 0..panels.len() {
+                let own = sums.map(|sums| sums[p]);
+                let first = first + p * GROUP_ROWS;
+                self.write(rows, &own, first, last.min(first + GROUP_ROWS));
+            }
         }
     }
 

@@ -20,6 +20,9 @@ pub(super) struct Panel {
     pub(super) mins: Vec<[f32; GROUP_ROWS]>,
 }
 
+/// Panels that a tile covers.
+pub(super) const ABREAST: usize = 2;
+
 /// Registers that hold a block of narrow codes; wide ones take twice as many.
 pub(super) const REGISTERS: usize = 8;
 

@@ -8,7 +8,7 @@ use std::arch::x86_64::*;
 /// The same bytes, of which the compiler cannot know that they are repeated: it would replace one
 /// shuffle by several, and shuffles are what these kernels have too many of.
 #[inline]
-#[target_feature(enable = "avx2,fma,f16c")]
+#[target_feature(enable = "avx2")]
 fn opaque(mut bytes: __m256i) -> __m256i {
     // SAFETY: nothing is executed; what comes out is what went in.
     unsafe {
@@ -146,8 +146,8 @@ pub(super) fn all_tops(bytes: __m256i) -> [__m256i; 4] {
     ]
 }
 
-/// Low halves of sixteen bytes, then their high halves, by fours in such an order that two rounds of
-/// interleaving leave eights in order: elements 0–3, 8–11, 16–19 and 24–27, then the others.
+/// Low halves of sixteen bytes, then their high halves, by fours in such an order that two rounds
+/// of interleaving leave eights in order: elements 0–3, 8–11, 16–19 and 24–27, then the others.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
 pub(super) fn interleaved(bytes: &[u8; 16]) -> __m256i {
