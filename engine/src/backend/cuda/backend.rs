@@ -206,6 +206,8 @@ impl Backend for Cuda {
         architecture: &Architecture,
         weights: Weights<Tensor>,
     ) -> Result<Weights<Tensor>> {
+        // Nothing more comes from files: what is pinned for that nobody else could use.
+        self.loading.let_go()?;
         decode::packed(&self.ops, &self.stream, architecture, weights)
     }
 
