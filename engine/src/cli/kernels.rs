@@ -100,7 +100,7 @@ impl Build {
         write_whole(&self.out, &pack)?;
         output.print(format!(
             "{} kernel files for {}: {} with {} ({})",
-            sources::units().count(),
+            sources::stems().count(),
             targets.join(", "),
             human::bytes(pack.len() as u64),
             compiler.version(),
@@ -127,15 +127,18 @@ impl Look {
 }
 
 fn list(pack: &Pack, output: &mut Output) -> Result<()> {
-    let mut table = tables::table(&["kernel", "target", "symbol", "registers", "stack", "file"]);
+    let mut table =
+        tables::table(&["kernel", "target", "symbol", "registers", "stack", "spilled", "file"]);
     for entry in &pack.manifest.entries {
         let size = human::bytes(entry.bytes as u64);
         if entry.usage.is_empty() {
-            table.add_row([&entry.kernel, &entry.target, "", "", "", &size]);
+            table.add_row([&entry.kernel, &entry.target, "", "", "", "", &size]);
         }
         for usage in &entry.usage {
-            let (registers, stack) = (usage.registers.to_string(), usage.stack_bytes.to_string());
-            table.add_row([&entry.kernel, &entry.target, &usage.symbol, &registers, &stack, &size]);
+            let numbers = [usage.registers, usage.stack_bytes, usage.spilled_bytes];
+            let [registers, stack, spilled] = numbers.map(|number| number.to_string());
+            let names = [&entry.kernel, &entry.target, &usage.symbol];
+            table.add_row(names.into_iter().chain([&registers, &stack, &spilled, &size]));
         }
     }
     output.print(table)?;
@@ -151,9 +154,10 @@ fn check(pack: &Pack, output: &mut Output) -> Result<()> {
     let mut targets: Vec<&str> = manifest.entries.iter().map(|e| e.target.as_str()).collect();
     targets.sort_unstable();
     targets.dedup();
-    for (stem, constants) in sources::units() {
-        let (name, digest) = (spelled(stem, constants), Unit::of(stem)?.digest());
-        for target in &targets {
+    for kernel in sources::packed() {
+        let name = spelled(kernel.stem, &kernel.constants);
+        let digest = Unit::of(kernel.stem)?.digest();
+        for target in targets.iter().filter(|target| kernel.is_for(target)) {
             let matches = |e: &&Entry| e.kernel == name && e.target == *target;
             let wrong = |why: &str| Error::kernel(format!("{name} ({target})"), why);
             let entry = manifest.entries.iter().find(matches);

@@ -1,10 +1,10 @@
 //! Makes a pack: every kernel for every target, on as many threads as there are cores. Knows that
 //! the result must not depend on which thread was faster.
 
-use super::compiler::{Compiled, Compiler, Constant, OPTIONS};
+use super::compiler::{Compiled, Compiler, OPTIONS};
 use super::kernels::spelled;
 use super::pack::{self, Entry, Manifest};
-use super::sources::{self, Unit};
+use super::sources::{self, Packed, Unit};
 use crate::error::{Error, Result};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,26 +14,30 @@ type Slot = Mutex<Option<Result<(Entry, Vec<u8>)>>>;
 
 /// One compilation.
 struct Job<'a> {
-    stem: &'static str,
-    constants: &'static [Constant],
+    kernel: &'a Packed,
     target: &'a str,
 }
 
 /// How many compilations a pack for `targets` takes.
 pub fn compilations(targets: &[String]) -> usize {
-    sources::units().count() * targets.len()
+    let of = |kernel: Packed| targets.iter().filter(|target| kernel.is_for(target)).count();
+    sources::packed().map(of).sum()
 }
 
 /// The bytes of a pack with every kernel for `targets`. `done` hears of each compilation. A kernel
-/// that spills registers is refused: it would run, slowly, and nobody would know why.
+/// that spills more registers than is known of it is refused: it would run, slowly, and nobody
+/// would know why.
 pub fn build(
     compiler: &Compiler,
     targets: &[String],
     done: &(dyn Fn(&str) + Sync),
 ) -> Result<Vec<u8>> {
-    let jobs: Vec<Job> = sources::units()
-        .flat_map(|(stem, constants)| {
-            targets.iter().map(move |target| Job { stem, constants, target })
+    let kernels: Vec<Packed> = sources::packed().collect();
+    let jobs: Vec<Job> = kernels
+        .iter()
+        .flat_map(|kernel| {
+            let targets = targets.iter().filter(|target| kernel.is_for(target));
+            targets.map(move |target| Job { kernel, target })
         })
         .collect();
     let results: Vec<Slot> = jobs.iter().map(|_| Mutex::new(None)).collect();
@@ -43,7 +47,11 @@ pub fn build(
             scope.spawn(|| {
                 while let Some((job, slot)) = take(&next, &jobs, &results) {
                     let result = job.compile(compiler);
-                    done(&format!("{} {}", spelled(job.stem, job.constants), job.target));
+                    done(&format!(
+                        "{} {}",
+                        spelled(job.kernel.stem, &job.kernel.constants),
+                        job.target
+                    ));
                     if let Ok(mut slot) = slot.lock() {
                         *slot = Some(result);
                     }
@@ -75,12 +83,14 @@ fn take<'a, T>(
 
 impl Job<'_> {
     fn compile(&self, compiler: &Compiler) -> Result<(Entry, Vec<u8>)> {
-        let unit = Unit::of(self.stem)?;
-        let Compiled { image, usage } = compiler.compile(&unit, self.constants, self.target)?;
-        let kernel = spelled(self.stem, self.constants);
-        if let Some(spilling) = usage.iter().find(|usage| usage.spilled_bytes > 0) {
+        let Packed { stem, constants, spill_bytes_max, .. } = self.kernel;
+        let unit = Unit::of(stem)?;
+        let Compiled { image, usage } = compiler.compile(&unit, constants, self.target)?;
+        let kernel = spelled(stem, constants);
+        if let Some(spilling) = usage.iter().find(|usage| usage.spilled_bytes > *spill_bytes_max) {
             let why = format!(
-                "{} spills {} bytes for {}: it needs more than its {} registers",
+                "{} spills {} bytes for {}, {spill_bytes_max} at most: it needs more than its {} \
+                 registers",
                 spilling.symbol, spilling.spilled_bytes, self.target, spilling.registers
             );
             return Err(Error::kernel(kernel, why));

@@ -2,6 +2,7 @@
 //! Knows texts and their digests, not what they compute.
 
 use super::compiler::Constant;
+use super::decode;
 use crate::error::{Error, Result};
 use sha2::{Digest, Sha256};
 use std::borrow::Cow;
@@ -97,17 +98,34 @@ pub fn stems() -> impl Iterator<Item = &'static str> {
     SOURCES.iter().filter_map(|source| source.file.strip_suffix(".cu"))
 }
 
-/// Kernel files that are compiled for constants too: their stem, and each set of them. A pack holds
-/// these; other constants are compiled where they turn up.
-pub const VARIANTS: &[(&str, &[Constant])] = &[];
-
 /// Kernel files that hold nothing until a model's shape is known.
 const SHAPED: &[&str] = &["decode_token"];
 
-/// Everything that a pack holds: stems with their constants.
-pub fn units() -> impl Iterator<Item = (&'static str, &'static [Constant])> {
+/// What a pack holds of a kernel file.
+pub struct Packed {
+    /// The file's stem.
+    pub stem: &'static str,
+    /// What it is compiled for; other constants are compiled where they turn up.
+    pub constants: Vec<Constant>,
+    /// The one target that these constants are of, or none if it is for all.
+    pub only: Option<&'static str>,
+    /// Bytes that its kernels may spill.
+    pub spill_bytes_max: u32,
+}
+
+impl Packed {
+    /// Whether a pack for `target` holds it.
+    pub fn is_for(&self, target: &str) -> bool {
+        self.only.is_none_or(|only| only == target)
+    }
+}
+
+/// Everything that a pack holds.
+pub fn packed() -> impl Iterator<Item = Packed> {
     let plain = stems().filter(|stem| !SHAPED.contains(stem));
-    plain.map(|stem| (stem, [].as_slice())).chain(VARIANTS.iter().copied())
+    let plain =
+        plain.map(|stem| Packed { stem, constants: Vec::new(), only: None, spill_bytes_max: 0 });
+    plain.chain(decode::released())
 }
 
 /// What a compiler gets for one kernel file: its text, and all that it may include.

@@ -6,6 +6,7 @@ mod packed;
 mod shape;
 
 pub(super) use self::packed::packed;
+pub(super) use self::shape::released;
 
 use self::packed::is_packed;
 use self::shape::Shape;

@@ -5,6 +5,7 @@ use crate::adapters::weights::{LayerWeights, Linear, Qkv};
 use crate::adapters::{Activation, Architecture, Experts, Gate, Layer, NormKind, Weights, rope};
 use crate::backend::cuda::compiler::Constant;
 use crate::backend::cuda::device::Device;
+use crate::backend::cuda::sources::Packed;
 use crate::backend::cuda::tensor::Tensor;
 use crate::kv::Precision;
 
@@ -34,6 +35,44 @@ pub(super) struct Shape {
     attn_warps: usize,
 }
 
+/// What of a model the kernels are compiled for.
+#[derive(Debug, Clone, Copy)]
+struct Sizes {
+    embd: usize,
+    heads: usize,
+    kv_heads: usize,
+    ff: usize,
+    experts: usize,
+    layers: usize,
+    vocab: usize,
+}
+
+const GPT_OSS_20B: Sizes =
+    Sizes { embd: 2880, heads: 64, kv_heads: 8, ff: 2880, experts: 32, layers: 24, vocab: 201_088 };
+
+/// Devices that packs hold the step for: their target and multiprocessors, and how keys and values
+/// are kept. H100 (SXM) and H200, and B200.
+const RELEASED: [(&str, usize, &[Precision]); 2] =
+    [("sm_90a", 132, &[Precision::F16, Precision::F32]), ("sm_100f", 148, &[Precision::F16])];
+
+/// Bytes that the step may spill: outside its loops, 17 warps leave it 96 registers a thread.
+const SPILL_BYTES_MAX: u32 = 128;
+
+/// The steps that packs hold; others are compiled where they turn up.
+pub(in crate::backend::cuda) fn released() -> impl Iterator<Item = Packed> {
+    RELEASED.into_iter().flat_map(|(target, blocks, precisions)| {
+        let shape = Shape::on(GPT_OSS_20B, blocks);
+        shape.into_iter().flat_map(move |shape| {
+            precisions.iter().map(move |precision| Packed {
+                stem: "decode_token",
+                constants: shape.constants(*precision),
+                only: Some(target),
+                spill_bytes_max: SPILL_BYTES_MAX,
+            })
+        })
+    })
+}
+
 impl Shape {
     /// The shape, if the kernels are made for this model and this device.
     pub(super) fn of(
@@ -50,21 +89,34 @@ impl Shape {
             return None;
         }
         let attention = &first.attention;
-        let blocks = device.n_multiprocessors as usize;
-        let (embd, ff) = (architecture.n_embd, first.feed_forward.n_ff);
-        let shape = Shape {
-            embd,
+        let sizes = Sizes {
+            embd: architecture.n_embd,
             heads: attention.heads,
             kv_heads: attention.kv_heads,
-            ff,
+            ff: first.feed_forward.n_ff,
             experts: first.feed_forward.experts?.count,
             layers: architecture.layers.len(),
             vocab: architecture.n_vocab,
+        };
+        Shape::on(sizes, device.n_multiprocessors as usize)
+    }
+
+    /// How a model of these sizes is shared out to so many multiprocessors.
+    fn on(sizes: Sizes, blocks: usize) -> Option<Shape> {
+        let Sizes { embd, heads, kv_heads, ff, experts, layers, vocab } = sizes;
+        let shape = Shape {
+            embd,
+            heads,
+            kv_heads,
+            ff,
+            experts,
+            layers,
+            vocab,
             blocks,
             own_units: own_units(embd, blocks)?,
             embd_warps: warps(embd, 64)?,
             ff_warps: warps(ff, 64)?,
-            attn_warps: warps(attention.q_width(), 128)?,
+            attn_warps: warps(heads * 64, 128)?,
         };
         shape.items_fit().then_some(shape)
     }
