@@ -1,9 +1,8 @@
 //! `gguf-bpe`: byte-level BPE. Cuts a text with a pre-tokeniser and merges the bytes of each piece
 //! by the vocabulary's merges. Knows no special tokens.
 
-use super::cache::Session;
-use super::hash::{Index, Merge, Pairs, Ranked};
-use super::merge::merge;
+use super::cache::{Session, Speller};
+use super::hash::{Index, Pairs};
 use super::pieces::{Pieces, TokenType};
 use super::pretokenize::{self, Pre, Stage};
 use super::vocab::{Vocab, bad_merges, bad_tokens};
@@ -11,31 +10,39 @@ use super::{bytes, normalize};
 use crate::error::Result;
 use crate::profile::Profile;
 use std::borrow::Cow;
-use std::sync::atomic::{AtomicU8, Ordering};
-
-/// Whether merging the bytes of a token gives that token back.
-const UNKNOWN: u8 = 0;
-const WHOLE: u8 = 1;
-const NOT_WHOLE: u8 = 2;
 
 /// The encoder.
 #[derive(Debug)]
 pub(crate) struct Bpe {
     stages: &'static [Stage],
-    ignore_merges: bool,
     compose: bool,
     replace_invalid: bool,
     /// The token of each byte.
     bytes: Vec<u32>,
     pairs: Pairs,
-    /// What two bytes merge into, at 256 times the first plus the second: every merging begins
-    /// with these, and of a whole table only the letters' corner is ever touched.
-    byte_pairs: Vec<Ranked>,
-    /// Learned tokens by their bytes.
-    index: Index,
-    /// Found out when a token is first met: most words are one token, and need no merging then.
-    whole: Vec<AtomicU8>,
-    longest: usize,
+    /// Learned tokens by their bytes, where a word that is a token is not merged.
+    whole: Option<Index>,
+}
+
+/// An encoder and the bytes of its tokens.
+struct Spelling<'a> {
+    bpe: &'a Bpe,
+    pieces: &'a Pieces,
+}
+
+impl Speller for Spelling<'_> {
+    #[inline]
+    fn symbols(&self, word: &[u8], out: &mut Vec<u32>) {
+        let whole = self.bpe.whole.as_ref();
+        match whole.and_then(|index| index.get(word, |id| self.pieces.get(id))) {
+            Some(id) => out.push(id),
+            None => out.extend(word.iter().map(|byte| self.bpe.bytes[usize::from(*byte)])),
+        }
+    }
+
+    fn pairs(&self) -> &Pairs {
+        &self.bpe.pairs
+    }
 }
 
 /// Bytes that valid UTF-8 never holds; a vocabulary may lack their tokens.
@@ -70,30 +77,17 @@ impl Bpe {
     ) -> Result<Self> {
         let by_text = vocab.index()?;
         let merges = vocab.merges(&by_text)?;
-        let mut pairs = Pairs::with_capacity(merges.len());
-        for (rank, (left, right, id)) in merges.into_iter().enumerate() {
-            let rank = u32::try_from(rank).unwrap_or(u32::MAX - 1);
-            if !pairs.insert(left, right, Merge { rank, id }) {
-                return Err(bad_merges(format!("merge {rank} is there twice")));
-            }
-        }
-        let mut index = Index::with_capacity(pieces.len());
-        let mut longest = 0;
-        for id in (0..pieces.len() as u32).filter(|id| pieces.kind(*id) == Some(TokenType::Normal))
-        {
-            let piece = pieces.get(id).unwrap_or_default();
-            // Two writings of the same bytes cannot both be meant; the first keeps them.
-            if index.insert(piece, id, |id| pieces.get(id)).is_none() {
-                longest = longest.max(piece.len());
-            }
-        }
+        let pairs = Pairs::new(&merges).map_err(bad_merges)?;
         let mut byte_ids = Vec::with_capacity(256);
         let mut replace_invalid = profile == Profile::LlamaCpp;
         for byte in 0..=255 {
-            match index.get(&[byte], |id| pieces.get(id)) {
+            let name = bytes::character(byte);
+            let mut text = [0; 4];
+            let text = name.encode_utf8(&mut text).as_bytes();
+            let learned = |id: &u32| pieces.kind(*id) == Some(TokenType::Normal);
+            match by_text.get(text, |id| vocab.token(id)).filter(learned) {
                 Some(id) => byte_ids.push(id),
                 None if is_in_utf8(byte) => {
-                    let name = bytes::character(byte);
                     let detail = format!("no token is byte {byte:#04x} (written '{name}')");
                     return Err(bad_tokens(format!("{detail}: not every text could be encoded")));
                 }
@@ -103,21 +97,13 @@ impl Bpe {
                 }
             }
         }
-        let byte_pairs = byte_ids
-            .iter()
-            .flat_map(|left| byte_ids.iter().map(|right| pairs.find(*left, *right)))
-            .collect();
         Ok(Bpe {
             stages: pre.stages(profile),
-            ignore_merges: pre.ignore_merges,
             compose: pre.nfc && profile == Profile::Reference,
             replace_invalid,
             bytes: byte_ids,
             pairs,
-            byte_pairs,
-            index,
-            whole: (0..pieces.len()).map(|_| AtomicU8::new(UNKNOWN)).collect(),
-            longest,
+            whole: pre.ignore_merges.then(|| learned(pieces)),
         })
     }
 
@@ -138,37 +124,20 @@ impl Bpe {
             false => text,
         };
         let text = &*text;
-        let word = |word: &[u8], session: &mut Session| self.word(pieces, word, session);
+        let speller = Spelling { bpe: self, pieces };
         pretokenize::split(self.stages, text, |start, end| {
-            if session.ask(text, start, end) {
-                session.answer(text, word, out);
-            }
+            session.word(text, start, end, &speller, out);
         });
-        session.answer(text, word, out);
+        session.finish(text, &speller, out);
     }
+}
 
-    /// Leaves the ids of one word in the session.
-    fn word(&self, pieces: &Pieces, word: &[u8], session: &mut Session) {
-        let found = match word.len() <= self.longest {
-            true => self.index.get(word, |id| pieces.get(id)),
-            false => None,
-        };
-        let state = found.map(|id| &self.whole[id as usize]);
-        let known = state.map_or(NOT_WHOLE, |state| state.load(Ordering::Relaxed));
-        session.word.clear();
-        if let Some(id) = found
-            && (self.ignore_merges || known == WHOLE)
-        {
-            return session.word.push(id);
-        }
-        session.word.extend(word.iter().map(|byte| self.bytes[usize::from(*byte)]));
-        let first = |place: usize, _, _| {
-            self.byte_pairs[usize::from(word[place]) << 8 | usize::from(word[place + 1])]
-        };
-        merge(&mut session.word, &self.pairs, &mut session.scratch, first);
-        if let (Some(state), UNKNOWN) = (state, known) {
-            let whole = session.word.len() == 1 && session.word.first() == found.as_ref();
-            state.store(if whole { WHOLE } else { NOT_WHOLE }, Ordering::Relaxed);
-        }
+/// Learned tokens by their bytes. Two writings of the same bytes cannot both be meant; the first
+/// keeps them.
+fn learned(pieces: &Pieces) -> Index {
+    let mut index = Index::with_capacity(pieces.len());
+    for id in (0..pieces.len() as u32).filter(|id| pieces.kind(*id) == Some(TokenType::Normal)) {
+        index.insert(pieces.get(id).unwrap_or_default(), id, |id| pieces.get(id));
     }
+    index
 }

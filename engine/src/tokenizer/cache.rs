@@ -1,8 +1,24 @@
 //! Words seen in this call and their ids: texts repeat their words, and a hit touches one cache
-//! line. Starts empty, has a fixed size, forgets freely. Knows no vocabulary.
+//! line. Starts empty, has a fixed size, forgets freely. Words that are new wait for each other,
+//! because many are merged in less time than one after another. Knows no vocabulary.
 
-use super::merge::Scratch;
-use super::prefetch::prefetch;
+use super::hash::Pairs;
+use super::memory::{prefetch, table};
+use super::merge::Words;
+
+/// What an encoder does with a word that is new.
+pub(crate) trait Speller {
+    /// Appends the word's symbols before any merge.
+    fn symbols(&self, word: &[u8], out: &mut Vec<u32>);
+
+    /// By what symbols merge.
+    fn pairs(&self) -> &Pairs;
+
+    /// Appends the ids of a word that was merged into `symbols`.
+    fn ids(&self, _word: &[u8], symbols: &[u32], out: &mut Vec<u32>) {
+        out.extend_from_slice(symbols);
+    }
+}
 
 /// Words of at most 15 bytes, and of at most 31: in scripts of two and three bytes a character most
 /// words are long. A key is the word and, in its last byte, the length.
@@ -22,6 +38,18 @@ struct Entry<const WORDS: usize, const IDS: usize> {
     key: [u128; WORDS],
     ids: [u32; IDS],
     count: u32,
+}
+
+/// Instead of a count: the word is new, and its first id is its place among the new ones.
+const NEW: u32 = u32::MAX;
+
+/// What a table answers.
+enum Answer {
+    /// The ids were appended.
+    Known,
+    /// It will be, as the new word of this number.
+    New(u32),
+    Unknown,
 }
 
 /// Two places for a word; what is asked for again moves to the first, and a new word replaces the
@@ -48,7 +76,7 @@ const TOGETHER: usize = 32;
 impl<const WORDS: usize, const IDS: usize> Table<WORDS, IDS> {
     fn new(entries: usize) -> Self {
         let empty = Entry { key: [0; WORDS], ids: [0; IDS], count: 0 };
-        Table { places: vec![[empty; 2]; entries / 2] }
+        Table { places: table([empty; 2], entries / 2) }
     }
 
     #[inline(always)]
@@ -70,30 +98,64 @@ impl<const WORDS: usize, const IDS: usize> Table<WORDS, IDS> {
     }
 
     #[inline(always)]
-    fn recall(&mut self, key: [u128; WORDS], slot: usize, out: &mut Vec<u32>) -> bool {
+    fn recall(&mut self, key: [u128; WORDS], slot: usize, out: &mut Vec<u32>) -> Answer {
         let place = &mut self.places[slot];
         if place[0].key != key {
             if place[1].key != key {
-                return false;
+                return Answer::Unknown;
             }
             place.swap(0, 1);
         }
-        // As many as fit are copied, whatever their number: a copy of known size is a few moves.
         let Entry { ids, count, .. } = place[0];
+        if count == NEW {
+            return Answer::New(ids[0]);
+        }
+        // As many as fit are copied, whatever their number: a copy of known size is a few moves.
         let end = out.len() + count as usize;
         out.extend_from_slice(&ids);
         out.truncate(end);
-        true
+        Answer::Known
     }
 
-    #[inline]
+    /// The word is known from now on, as new.
+    fn announce(&mut self, key: [u128; WORDS], slot: usize, new: u32) {
+        let mut ids = [0; IDS];
+        ids[0] = new;
+        self.places[slot][1] = Entry { key, ids, count: NEW };
+    }
+
+    /// What was announced is this; nothing happens where it was forgotten since.
     fn keep(&mut self, key: [u128; WORDS], slot: usize, word: &[u32]) {
-        if word.len() <= IDS {
-            let mut ids = [0; IDS];
-            ids[..word.len()].copy_from_slice(word);
-            self.places[slot][1] = Entry { key, ids, count: word.len() as u32 };
+        let Some(entry) = self.places[slot].iter_mut().find(|entry| entry.key == key) else {
+            return;
+        };
+        match entry.ids.get_mut(..word.len()) {
+            Some(ids) => {
+                ids.copy_from_slice(word);
+                entry.count = word.len() as u32;
+            }
+            None => entry.key = [0; WORDS],
         }
     }
+}
+
+/// So many new words wait for each other at most: their symbols fit in the level-1 cache.
+const MOST_NEW: usize = 64;
+
+/// A word that is in no table.
+#[derive(Debug, Clone, Copy)]
+struct New {
+    start: u32,
+    length: u32,
+    slot: u32,
+}
+
+/// Where the ids of a new word belong.
+#[derive(Debug, Clone, Copy)]
+struct Gap {
+    /// Before the id that stands there now.
+    at: usize,
+    new: u32,
 }
 
 /// What one call of encode carries from word to word.
@@ -103,10 +165,12 @@ pub(crate) struct Session {
     long: Table<LONG_WORDS, LONG_IDS>,
     asked: [Asked; TOGETHER],
     waiting: usize,
-    /// The ids of the word at hand.
-    pub(crate) word: Vec<u32>,
-    /// Memory of the merge loop.
-    pub(crate) scratch: Scratch,
+    new: Vec<New>,
+    gaps: Vec<Gap>,
+    words: Words,
+    /// Ids of the new words, one word after another, and where each ends.
+    ids: Vec<u32>,
+    ends: Vec<usize>,
     /// Control tokens written in the text are meant: for an encoder that cuts them out itself.
     pub(crate) trusted: bool,
 }
@@ -123,16 +187,25 @@ impl Session {
             long: Table::new(long),
             asked: [Asked::default(); TOGETHER],
             waiting: 0,
-            word: Vec::new(),
-            scratch: Scratch::default(),
+            new: Vec::new(),
+            gaps: Vec::new(),
+            words: Words::default(),
+            ids: Vec::new(),
+            ends: Vec::new(),
             trusted: false,
         }
     }
 
-    /// The word `text[start..end]` is next; whether [`Session::answer`] is due. A text has less
-    /// than 4 GiB.
+    /// The word `text[start..end]` is next. A text has less than 4 GiB.
     #[inline(always)]
-    pub(crate) fn ask(&mut self, text: &[u8], start: usize, end: usize) -> bool {
+    pub(crate) fn word(
+        &mut self,
+        text: &[u8],
+        start: usize,
+        end: usize,
+        speller: &impl Speller,
+        out: &mut Vec<u32>,
+    ) {
         let length = end - start;
         let (key, slot) = match length <= SHORT_BYTES {
             true => {
@@ -144,45 +217,115 @@ impl Session {
         let (slot, start, length) = (slot as u32, start as u32, length as u32);
         self.asked[self.waiting % TOGETHER] = Asked { key, slot, start, length };
         self.waiting += 1;
-        self.waiting == TOGETHER
+        if self.waiting == TOGETHER {
+            self.answer(text, out);
+            if self.new.len() >= MOST_NEW {
+                self.settle(text, speller, out);
+            }
+        }
     }
 
-    /// Appends the ids of the words asked for. A word that is not kept is left to `encode`, which
-    /// leaves its ids in the session.
+    /// There are no more words in this text.
+    pub(crate) fn finish(&mut self, text: &[u8], speller: &impl Speller, out: &mut Vec<u32>) {
+        self.answer(text, out);
+        self.settle(text, speller, out);
+    }
+
+    /// Appends the ids of the words asked for; those that are new leave a gap.
     #[inline]
-    pub(crate) fn answer(
-        &mut self,
-        text: &[u8],
-        encode: impl Fn(&[u8], &mut Session),
-        out: &mut Vec<u32>,
-    ) {
+    fn answer(&mut self, text: &[u8], out: &mut Vec<u32>) {
         out.reserve(TOGETHER * LONG_IDS);
         for index in 0..std::mem::take(&mut self.waiting) {
             let Asked { key, slot, start, length } = self.asked[index % TOGETHER];
-            let slot = slot as usize;
-            if key != 0 && self.short.recall([key], slot, out) {
-                continue;
+            let answer = match key {
+                0 => self.long(text, start, length, out),
+                _ => match self.short.recall([key], slot as usize, out) {
+                    Answer::Unknown => {
+                        self.short.announce([key], slot as usize, self.new.len() as u32);
+                        self.new.push(New { start, length, slot });
+                        Answer::New(self.new.len() as u32 - 1)
+                    }
+                    answer => answer,
+                },
+            };
+            if let Answer::New(new) = answer {
+                self.gaps.push(Gap { at: out.len(), new });
             }
-            let (start, length) = (start as usize, length as usize);
-            if key != 0 {
-                encode(&text[start..start + length], self);
-                self.short.keep([key], slot, &self.word);
-            } else if length <= LONG_BYTES {
-                let head = bytes_at(text, start, 16);
-                let tail = bytes_at(text, start + 16, length - 16);
-                let key = [head, tail | (length as u128) << 120];
-                let slot = self.long.slot(key);
-                if self.long.recall(key, slot, out) {
-                    continue;
-                }
-                encode(&text[start..start + length], self);
-                self.long.keep(key, slot, &self.word);
-            } else {
-                encode(&text[start..start + length], self);
-            }
-            out.extend_from_slice(&self.word);
         }
     }
+
+    fn long(&mut self, text: &[u8], start: u32, length: u32, out: &mut Vec<u32>) -> Answer {
+        let new = self.new.len() as u32;
+        let mut slot = 0;
+        if length as usize <= LONG_BYTES {
+            let key = long_key(text, start as usize, length as usize);
+            slot = self.long.slot(key);
+            match self.long.recall(key, slot, out) {
+                Answer::Unknown => self.long.announce(key, slot, new),
+                answer => return answer,
+            }
+        }
+        self.new.push(New { start, length, slot: slot as u32 });
+        Answer::New(new)
+    }
+
+    /// Merges the new words and fills their gaps.
+    #[inline(never)]
+    fn settle(&mut self, text: &[u8], speller: &impl Speller, out: &mut Vec<u32>) {
+        let word = |new: &New| &text[new.start as usize..new.start as usize + new.length as usize];
+        self.words.clear();
+        for new in &self.new {
+            speller.symbols(word(new), &mut self.words.symbols);
+            self.words.close();
+        }
+        self.words.merge(speller.pairs());
+        self.ids.clear();
+        self.ends.clear();
+        for (number, new) in self.new.iter().enumerate() {
+            let first = self.ids.len();
+            speller.ids(word(new), self.words.get(number), &mut self.ids);
+            self.ends.push(self.ids.len());
+            let ids = &self.ids[first..];
+            let (start, length) = (new.start as usize, new.length as usize);
+            let slot = new.slot as usize;
+            if length <= SHORT_BYTES {
+                let key = bytes_at(text, start, length) | (length as u128) << 120;
+                self.short.keep([key], slot, ids);
+            } else if length <= LONG_BYTES {
+                self.long.keep(long_key(text, start, length), slot, ids);
+            }
+        }
+        self.new.clear();
+        self.fill(out);
+    }
+
+    /// Moves the ids after each gap to where they belong, from the last gap on.
+    fn fill(&mut self, out: &mut Vec<u32>) {
+        let ids = |new: u32| {
+            let number = new as usize;
+            let first = number.checked_sub(1).map_or(0, |before| self.ends[before]);
+            &self.ids[first..self.ends[number]]
+        };
+        let mut from = out.len();
+        let missing: usize = self.gaps.iter().map(|gap| ids(gap.new).len()).sum();
+        out.resize(from + missing, 0);
+        let mut to = out.len();
+        for gap in self.gaps.iter().rev() {
+            to -= from - gap.at;
+            out.copy_within(gap.at..from, to);
+            let ids = ids(gap.new);
+            to -= ids.len();
+            out[to..to + ids.len()].copy_from_slice(ids);
+            from = gap.at;
+        }
+        self.gaps.clear();
+    }
+}
+
+fn long_key(text: &[u8], start: usize, length: usize) -> [u128; LONG_WORDS] {
+    let head = bytes_at(text, start, 16);
+    let tail = bytes_at(text, start + 16, length - 16);
+    [head, tail | (length as u128) << 120]
 }
 
 /// The first `length` of the sixteen bytes from `at` on.

@@ -1,6 +1,7 @@
 //! Two open-addressed tables: pairs of ids → what they merge into, and byte strings → ids. Keyed by
 //! a number drawn per process, so that no file can be made whose keys all collide. Know no text.
 
+use super::memory::{prefetch, table};
 use std::hash::{BuildHasher, RandomState};
 
 /// An odd multiplier that no file can know.
@@ -28,103 +29,149 @@ pub(crate) struct Merge {
     pub id: u32,
 }
 
-/// A pair that was looked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Ranked {
-    /// Lower merges first.
-    pub rank: u32,
-    slot: u32,
-}
+/// What a pair that does not merge is answered with: its rank is above all others.
+pub(crate) const NO_MERGE: Merge = Merge { rank: u32::MAX, id: 0 };
 
-/// A pair that does not merge: its rank is above all others.
-pub(crate) const UNRANKED: Ranked = Ranked { rank: u32::MAX, slot: 0 };
+/// Ranks are below this: the merge loop keeps one and a place in 31 bits. The largest vocabulary we
+/// know of has half a million merges.
+pub(crate) const MOST_RANKS: u32 = (1 << 24) - 1;
 
 /// No left id: the slot is empty.
 const EMPTY: u32 = u32::MAX;
 
-/// What a lookup compares. Most pairs that are asked for do not merge, so this is what has to stay
-/// in the caches, and the id of the result stands elsewhere.
+/// All that is known of a pair, in a quarter of a cache line: a lookup waits for memory once.
 #[derive(Debug, Clone, Copy)]
+#[repr(align(16))]
 struct PairSlot {
     left: u32,
     right: u32,
-    rank: u32,
+    merge: Merge,
 }
 
 /// (left id, right id) → merge. No left id is `u32::MAX`.
+///
+/// Of a vocabulary's pairs few are looked for often, and those are of early ids: a twentieth of
+/// o200k's pairs answers two of three lookups. So pairs of early ids stand together, where a cache
+/// can hold them; spread over the whole table, each would share its cache line with three others
+/// that nobody asks for. The very first ids are bytes, with which every merging of them begins;
+/// what two of these merge into is not even looked for.
 #[derive(Debug)]
 pub(crate) struct Pairs {
+    /// Of ids below [`FIRST`]: at `FIRST` times the left one plus the right one.
+    first: Vec<Merge>,
     slots: Vec<PairSlot>,
-    /// What the pair of the same slot merges into.
-    ids: Vec<u32>,
+    /// By how many leading zeros the larger id of a pair has.
+    parts: [Part; 33],
     by: u64,
 }
 
-impl Pairs {
-    /// A table for at most `count` pairs.
-    pub(crate) fn with_capacity(count: usize) -> Self {
-        // Three of five slots are taken: fewer would be further apart than the caches are large.
-        let slots = (count + count / 3 * 2).max(16);
-        let empty = PairSlot { left: EMPTY, right: 0, rank: 0 };
-        Pairs { slots: vec![empty; slots], ids: vec![0; slots], by: multiplier() }
-    }
+const FIRST: u32 = 256;
 
-    /// Where a pair is looked for first.
-    #[inline(always)]
-    fn home(&self, left: u32, right: u32) -> usize {
-        let hash = fold(u64::from(left) << 32 | u64::from(right), self.by);
-        ((u128::from(hash) * self.slots.len() as u128) >> 64) as usize
-    }
+/// Slots that stand together; at least one is empty.
+#[derive(Debug, Clone, Copy, Default)]
+struct Part {
+    start: usize,
+    length: usize,
+}
 
+fn part_of(left: u32, right: u32) -> usize {
+    (left | right).leading_zeros() as usize
+}
+
+impl Part {
     #[inline(always)]
     fn after(&self, slot: usize) -> usize {
-        if slot + 1 == self.slots.len() { 0 } else { slot + 1 }
+        if slot + 1 == self.start + self.length { self.start } else { slot + 1 }
+    }
+}
+
+impl Pairs {
+    /// A table of these pairs, or what is wrong with them.
+    pub(crate) fn new(pairs: &[(u32, u32, Merge)]) -> Result<Self, String> {
+        let mut counts = [0; 33];
+        pairs.iter().for_each(|(left, right, _)| counts[part_of(*left, *right)] += 1);
+        let mut parts = [Part::default(); 33];
+        let mut start = 0;
+        for (part, count) in parts.iter_mut().zip(counts).rev() {
+            // Three of five slots are taken: fewer would be further apart than caches are large.
+            let length = count + count / 3 * 2 + 2;
+            *part = Part { start, length };
+            start += length;
+        }
+        let empty = PairSlot { left: EMPTY, right: 0, merge: NO_MERGE };
+        let mut all = Pairs {
+            first: vec![NO_MERGE; (FIRST * FIRST) as usize],
+            slots: table(empty, start),
+            parts,
+            by: multiplier(),
+        };
+        for (number, (left, right, merge)) in pairs.iter().enumerate() {
+            if merge.rank >= MOST_RANKS {
+                return Err(format!("merge {number} is beyond the {MOST_RANKS} that we read"));
+            }
+            if !all.insert(*left, *right, *merge) {
+                return Err(format!("merge {number} is there twice"));
+            }
+            if (left | right) < FIRST {
+                all.first[(left * FIRST + right) as usize] = *merge;
+            }
+        }
+        Ok(all)
+    }
+
+    /// The part of a pair, and where in it the pair is looked for first.
+    #[inline(always)]
+    fn home(&self, left: u32, right: u32) -> (Part, usize) {
+        let part = self.parts[part_of(left, right)];
+        let hash = fold(u64::from(left) << 32 | u64::from(right), self.by);
+        (part, part.start + ((u128::from(hash) * part.length as u128) >> 64) as usize)
     }
 
     /// Adds a pair; false if it is there already.
-    pub(crate) fn insert(&mut self, left: u32, right: u32, merge: Merge) -> bool {
-        let mut at = self.home(left, right);
+    fn insert(&mut self, left: u32, right: u32, merge: Merge) -> bool {
+        let (part, mut at) = self.home(left, right);
         loop {
             let slot = &mut self.slots[at];
             if (slot.left, slot.right) == (left, right) {
                 return false;
             }
             if slot.left == EMPTY {
-                *slot = PairSlot { left, right, rank: merge.rank };
-                self.ids[at] = merge.id;
+                *slot = PairSlot { left, right, merge };
                 return true;
             }
-            at = self.after(at);
+            at = part.after(at);
         }
     }
 
-    /// The rank of a pair, and the slot that knows what it merges into.
-    #[inline]
-    pub(crate) fn find(&self, left: u32, right: u32) -> Ranked {
-        let mut at = self.home(left, right);
+    /// The pair will be looked for soon: what [`Pairs::find`] reads is on its way from now on.
+    #[inline(always)]
+    pub(crate) fn call(&self, left: u32, right: u32) {
+        prefetch(&self.slots, self.home(left, right).1);
+    }
+
+    /// What the pair merges into, or [`NO_MERGE`].
+    #[inline(always)]
+    pub(crate) fn find(&self, left: u32, right: u32) -> Merge {
+        if (left | right) < FIRST {
+            return self.first[(left * FIRST + right) as usize];
+        }
+        let (part, mut at) = self.home(left, right);
         loop {
             let slot = &self.slots[at];
-            if slot.left == EMPTY {
-                return UNRANKED;
-            }
             if (slot.left, slot.right) == (left, right) {
-                return Ranked { rank: slot.rank, slot: at as u32 };
+                return slot.merge;
             }
-            at = self.after(at);
+            if slot.left == EMPTY {
+                return NO_MERGE;
+            }
+            at = part.after(at);
         }
-    }
-
-    /// What a pair with a rank merges into.
-    #[inline]
-    pub(crate) fn result(&self, pair: Ranked) -> u32 {
-        self.ids[pair.slot as usize]
     }
 
     /// What the pair merges into.
     #[inline]
     pub(crate) fn get(&self, left: u32, right: u32) -> Option<Merge> {
-        let pair = self.find(left, right);
-        (pair != UNRANKED).then(|| Merge { rank: pair.rank, id: self.result(pair) })
+        Some(self.find(left, right)).filter(|merge| *merge != NO_MERGE)
     }
 }
 
@@ -141,7 +188,7 @@ const NO_ID: u32 = u32::MAX;
 impl Index {
     /// A table for at most `count` strings.
     pub(crate) fn with_capacity(count: usize) -> Self {
-        Index { slots: vec![(0, NO_ID); slots_for(count)], by: multiplier() }
+        Index { slots: table((0, NO_ID), slots_for(count)), by: multiplier() }
     }
 
     #[inline]

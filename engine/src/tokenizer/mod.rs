@@ -11,11 +11,11 @@ mod cache;
 mod evidence;
 mod hash;
 mod hf_json;
+mod memory;
 mod merge;
 mod normalize;
 mod open;
 mod pieces;
-mod prefetch;
 pub mod pretokenize;
 mod source;
 mod special;
@@ -115,7 +115,7 @@ impl Tokenizer {
             let detail = format!("a text of {} bytes; at most 4 GiB are encoded", text.len());
             return Err(Error::Usage(detail));
         }
-        let mut ids = Vec::with_capacity(text.len() / 4 + 8);
+        let mut ids = memory::roomy(text.len() / 3 + 8);
         let bos = self.info.special("bos").filter(|_| options.add_special && self.info.add_bos);
         ids.extend(bos);
         let mut session = Session::new(text.len());

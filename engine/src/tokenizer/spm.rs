@@ -2,9 +2,9 @@
 //! join scores highest merge first, and what is no token falls back to bytes. Knows no special
 //! tokens.
 
-use super::cache::Session;
+use super::cache::{Session, Speller};
 use super::hash::{Index, Merge, Pairs};
-use super::merge::{NO_TOKEN, merge};
+use super::merge::NO_TOKEN;
 use super::pieces::{Pieces, TokenType};
 use super::unicode::decode;
 use super::vocab::{Vocab, bad_tokens};
@@ -141,7 +141,7 @@ impl Spm {
                     bad_tokens(format!("token {id} has {length} bytes, we merge up to {LONGEST}"))
                 })?;
         }
-        let (pairs, characters) = merges(vocab, &ids, &spelled);
+        let (pairs, characters) = merges(vocab, &ids, &spelled)?;
         Ok(Spm {
             pairs,
             characters,
@@ -175,33 +175,13 @@ impl Spm {
         unescape(text, &mut spaced);
         // Where a first byte is believed, it takes bytes along that belong to other characters.
         let in_parts = self.profile == Profile::Reference || std::str::from_utf8(text).is_ok();
-        let word = |word: &[u8], session: &mut Session| self.word(word, session);
         let mut at = 0;
         while at < spaced.len() {
             let end = if in_parts { self.neighbours.part_end(&spaced, at) } else { spaced.len() };
-            if session.ask(&spaced, at, end) {
-                session.answer(&spaced, word, out);
-            }
+            session.word(&spaced, at, end, self, out);
             at = end;
         }
-        session.answer(&spaced, word, out);
-    }
-
-    /// Leaves the ids of one word in the session.
-    fn word(&self, word: &[u8], session: &mut Session) {
-        let ids = &mut session.word;
-        ids.clear();
-        let mut at = 0;
-        while at < word.len() {
-            let (code, length) = self.character(word, at);
-            ids.push(self.characters.get(code, 0).map_or(NO_TOKEN, |symbol| symbol.id));
-            at += length;
-        }
-        let first = |_, left, right| self.pairs.find(left, right);
-        merge(ids, &self.pairs, &mut session.scratch, first);
-        if ids.iter().any(|id| *id >= self.tokens) {
-            self.fall_back(word, ids);
-        }
+        session.finish(&spaced, self, out);
     }
 
     /// The code point at `at`, or `NO_TOKEN`, and how many bytes stay together.
@@ -212,19 +192,34 @@ impl Spm {
             (None, Profile::LlamaCpp) => (NO_TOKEN, believed_length(word, at)),
         }
     }
+}
 
-    /// Writes every symbol that is no token as its bytes.
-    fn fall_back(&self, word: &[u8], ids: &mut Vec<u32>) {
+impl Speller for Spm {
+    fn symbols(&self, word: &[u8], out: &mut Vec<u32>) {
         let mut at = 0;
-        for id in std::mem::take(ids) {
+        while at < word.len() {
+            let (code, length) = self.character(word, at);
+            out.push(self.characters.get(code, 0).map_or(NO_TOKEN, |symbol| symbol.id));
+            at += length;
+        }
+    }
+
+    fn pairs(&self) -> &Pairs {
+        &self.pairs
+    }
+
+    /// Every symbol that is no token is written as its bytes.
+    fn ids(&self, word: &[u8], symbols: &[u32], out: &mut Vec<u32>) {
+        let mut at = 0;
+        for &id in symbols {
             if id < self.tokens {
-                ids.push(id);
+                out.push(id);
                 at += usize::from(self.covers[id as usize]);
                 continue;
             }
             let (_, length) = self.character(word, at);
             let bytes = word[at..at + length].iter();
-            ids.extend(bytes.map(|byte| self.bytes[usize::from(*byte)]));
+            out.extend(bytes.map(|byte| self.bytes[usize::from(*byte)]));
             at += length;
         }
     }
@@ -262,7 +257,7 @@ fn ranks(vocab: &Vocab, ids: &[u32]) -> Vec<u32> {
 }
 
 /// Pairs of symbols that merge, and the symbol of each character.
-fn merges(vocab: &Vocab, ids: &[u32], spelled: &Strings) -> (Pairs, Pairs) {
+fn merges(vocab: &Vocab, ids: &[u32], spelled: &Strings) -> Result<(Pairs, Pairs)> {
     let text_of = |id: u32| spelled.get(id as usize);
     let mut index = Index::with_capacity(ids.len());
     let mut splits = 0;
@@ -283,7 +278,7 @@ fn merges(vocab: &Vocab, ids: &[u32], spelled: &Strings) -> (Pairs, Pairs) {
         let next = spelled.len() as u32 + symbols.len() as u32;
         Some(*symbols.entry(code).or_insert(token.unwrap_or(next)))
     };
-    let mut pairs = Pairs::with_capacity(splits);
+    let mut pairs = Vec::with_capacity(splits);
     for (id, rank) in ids.iter().copied().zip(ranks(vocab, ids)) {
         let text = spelled_as(spelled, id);
         let mut at = decode(text, 0).map_or(1, |(_, length)| length);
@@ -293,16 +288,14 @@ fn merges(vocab: &Vocab, ids: &[u32], spelled: &Strings) -> (Pairs, Pairs) {
         while at < text.len() {
             let (left, right) = text.split_at(at);
             if let (Some(left), Some(right)) = (symbol(left), symbol(right)) {
-                pairs.insert(left, right, Merge { rank, id });
+                pairs.push((left, right, Merge { rank, id }));
             }
             at += decode(text, at).map_or(1, |(_, length)| length);
         }
     }
-    let mut characters = Pairs::with_capacity(symbols.len());
-    for (code, id) in symbols {
-        characters.insert(code, 0, Merge { rank: 0, id });
-    }
-    (pairs, characters)
+    let characters: Vec<_> =
+        symbols.into_iter().map(|(code, id)| (code, 0, Merge { rank: 0, id })).collect();
+    Ok((Pairs::new(&pairs).map_err(bad_tokens)?, Pairs::new(&characters).map_err(bad_tokens)?))
 }
 
 /// The token of each byte; without all of them, not every text could be encoded.

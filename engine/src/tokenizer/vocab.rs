@@ -1,7 +1,7 @@
 //! A vocabulary as a file holds it, proven before anything is built from it. Knows GGUF's keys;
 //! cuts no text and merges nothing.
 
-use super::hash::Index;
+use super::hash::{Index, Merge};
 use super::pieces::TokenType;
 use crate::error::{Class, Error, Named, Result, shown};
 use crate::loader::gguf::{Metadata, Strings};
@@ -167,8 +167,8 @@ impl<'a> Vocab<'a> {
         Ok(index)
     }
 
-    /// The merges as (left, right, result), in order; each part must be a token.
-    pub(crate) fn merges(&self, index: &Index) -> Result<Vec<(u32, u32, u32)>> {
+    /// The merges, in order; each part must be a token.
+    pub(crate) fn merges(&self, index: &Index) -> Result<Vec<(u32, u32, Merge)>> {
         let Some(strings) = self.merges else { return Ok(Vec::new()) };
         let id = |text: &[u8]| index.get(text, |id| self.token(id));
         let mut merges = Vec::with_capacity(strings.len());
@@ -194,7 +194,7 @@ impl<'a> Vocab<'a> {
                 result = id(&joined);
             }
             let Some(result) = result else { return Err(at("makes what is no token")) };
-            merges.push((left_id, right_id, result));
+            merges.push((left_id, right_id, Merge { rank: number as u32, id: result }));
         }
         Ok(merges)
     }

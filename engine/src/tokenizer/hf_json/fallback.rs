@@ -4,9 +4,9 @@
 
 use super::bad_vocab;
 use crate::error::Result;
-use crate::tokenizer::cache::Session;
+use crate::tokenizer::cache::{Session, Speller};
 use crate::tokenizer::hash::{Merge, Pairs};
-use crate::tokenizer::merge::{NO_TOKEN, merge};
+use crate::tokenizer::merge::NO_TOKEN;
 use crate::tokenizer::unicode::decode;
 
 /// The space that is written out.
@@ -24,29 +24,28 @@ pub(crate) struct Fallback {
 }
 
 impl Fallback {
-    /// `merges` as (left, right, whole), the earliest first; `bytes` are the tokens of all bytes.
+    /// `merges` in order; `bytes` are the tokens of all bytes.
     pub(super) fn new<'t>(
         tokens: impl Iterator<Item = (&'t str, u32)>,
-        merges: &[(u32, u32, u32)],
+        merges: &[(u32, u32, Merge)],
         bytes: Vec<u32>,
         text_of: impl Fn(u32) -> &'t str,
     ) -> Result<Self> {
-        let mut characters = Pairs::with_capacity(1024);
+        let mut characters = Vec::new();
         for (token, id) in tokens {
             let mut chars = token.chars();
             if let (Some(only), None) = (chars.next(), chars.next()) {
-                characters.insert(only as u32, 0, Merge { rank: 0, id });
+                characters.push((only as u32, 0, Merge { rank: 0, id }));
             }
         }
-        let mut pairs = Pairs::with_capacity(merges.len());
-        let mut by_word = true;
-        for (rank, (left, right, id)) in merges.iter().enumerate() {
-            if !pairs.insert(*left, *right, Merge { rank: rank as u32, id: *id }) {
-                return Err(bad_vocab("model.merges", format!("merge {rank} is there twice")));
-            }
-            by_word &= text_of(*left).ends_with(ESCAPED) || !text_of(*right).starts_with(ESCAPED);
-        }
-        Ok(Fallback { characters, pairs, bytes, by_word })
+        Ok(Fallback {
+            characters: Pairs::new(&characters).map_err(|bad| bad_vocab("model.vocab", bad))?,
+            pairs: Pairs::new(merges).map_err(|bad| bad_vocab("model.merges", bad))?,
+            by_word: merges.iter().all(|(left, right, _)| {
+                text_of(*left).ends_with(ESCAPED) || !text_of(*right).starts_with(ESCAPED)
+            }),
+            bytes,
+        })
     }
 
     /// Appends the ids of a text without special tokens. A part that stands alone gets its `▁`,
@@ -62,35 +61,34 @@ impl Fallback {
                 byte => escaped.push(*byte),
             }
         }
-        let word = |word: &[u8], session: &mut Session| self.word(word, session);
         let mut at = 0;
         while at < escaped.len() {
             let end = if self.by_word { word_end(&escaped, at, space) } else { escaped.len() };
-            if session.ask(&escaped, at, end) {
-                session.answer(&escaped, word, out);
-            }
+            session.word(&escaped, at, end, self, out);
             at = end;
         }
-        session.answer(&escaped, word, out);
+        session.finish(&escaped, self, out);
     }
+}
 
-    fn word(&self, word: &[u8], session: &mut Session) {
-        let ids = &mut session.word;
-        ids.clear();
+impl Speller for Fallback {
+    fn symbols(&self, word: &[u8], out: &mut Vec<u32>) {
         let mut at = 0;
         while at < word.len() {
             let (code, length) = decode(word, at).unwrap_or((NO_TOKEN, 1));
             match self.characters.get(code, 0) {
-                Some(token) => ids.push(token.id),
+                Some(token) => out.push(token.id),
                 None => {
                     let bytes = word[at..at + length].iter();
-                    ids.extend(bytes.map(|byte| self.bytes[usize::from(*byte)]));
+                    out.extend(bytes.map(|byte| self.bytes[usize::from(*byte)]));
                 }
             }
             at += length;
         }
-        let first = |_, left, right| self.pairs.find(left, right);
-        merge(ids, &self.pairs, &mut session.scratch, first);
+    }
+
+    fn pairs(&self) -> &Pairs {
+        &self.pairs
     }
 }
 

@@ -17,6 +17,7 @@ pub(crate) use file::check_size;
 pub(crate) use foreign::Foreign;
 
 use super::backend::Backend;
+use super::hash::Merge;
 use super::open::{self, Built, Options};
 use super::pieces::TokenType;
 use super::special::{Added, Strip};
@@ -221,7 +222,8 @@ impl<'f> Table<'f> {
         let mut merges = Vec::with_capacity(file.model.merges.len());
         for (rank, merge) in file.model.merges.iter().enumerate() {
             let whole = format!("{}{}", merge.0, merge.1);
-            merges.push((id(&merge.0, rank)?, id(&merge.1, rank)?, id(&whole, rank)?));
+            let merged = Merge { rank: rank as u32, id: id(&whole, rank)? };
+            merges.push((id(&merge.0, rank)?, id(&merge.1, rank)?, merged));
         }
         let learned = file.model.vocab.0.iter().map(|(token, id)| (token.as_str(), *id));
         Fallback::new(learned, &merges, self.bytes().unwrap_or_default(), |id| self.text(id))
