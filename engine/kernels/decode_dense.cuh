@@ -124,8 +124,6 @@ __device__ __forceinline__ void out_finish(const DecodeArgs& args, float bias, f
             hidden_put(args.board->hidden_mid + row / 2, h, next, at.epoch);
         count_parts(args.board, HIDDEN_MID, 1, at.lane);
         if (have && taps) taps[row] = h;
-        consumers_pair();
-        if (have) at.floats(S_OWN)[at.lane] = h;
     } else {
         const float* weights = at.floats(S_ROUTER) + at.lane;
         const float x = h * norm;
@@ -136,8 +134,10 @@ __device__ __forceinline__ void out_finish(const DecodeArgs& args, float bias, f
             odd = fmaf(__shfl_sync(~0u, x, r + 1), weights[(r + 1) * EXPERTS], odd);
         }
         float_put(&args.board->router[at.block][at.lane], even + odd, at.epoch);
-        consumers_pair();
     }
+    // Both have read what was there before.
+    consumers_pair();
+    if (at.warp == 0 && have) at.floats(S_OWN)[at.lane] = h;
 }
 
 __device__ __forceinline__ void project_out(const DecodeArgs& args, const DecodeLayer& layer,

@@ -17,13 +17,16 @@ pub enum Lane {
     Server,
 }
 
+/// What a benchmark's name begins with in the ordinary run; its lane is that of the rest.
+pub const SMOKE: &str = "bench-smoke::";
+
 /// Each lane that is narrow: the first word of its cases' names, and how many may run at a time.
 pub const LANES: [(Lane, &str, usize); 2] = [(Lane::Gpu, "cuda", 1), (Lane::Server, "http", 4)];
 
 impl Lane {
     /// The lane of the case `name`.
     pub fn of(name: &str) -> Lane {
-        let first = name.split("::").next();
+        let first = name.strip_prefix(SMOKE).unwrap_or(name).split("::").next();
         let row = LANES.iter().find(|(_, word, _)| first == Some(*word));
         row.map_or(Lane::Any, |(lane, _, _)| *lane)
     }

@@ -91,7 +91,7 @@ pub fn smoke_cases() -> Vec<Case> {
 }
 
 fn smoke_case(bench: Bench) -> Case {
-    let name = bench.name.replacen("bench::", "bench-smoke::", 1);
+    let name = bench.name.replacen("bench::", harness::case::SMOKE, 1);
     let needs = bench.needs;
     let case = Case::new(name, move |_| smoke(&bench));
     match needs {

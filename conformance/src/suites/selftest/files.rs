@@ -3,7 +3,7 @@
 
 use crate::suites::vectors;
 use crate::vector_tools::{format, lint};
-use harness::case::LANES;
+use harness::case::{LANES, Lane, SMOKE};
 use harness::gates::Gates;
 use harness::{Case, Failure, Run, name, roots};
 use std::path::Path;
@@ -156,7 +156,9 @@ fn lanes() -> Result<(), Failure> {
     let overrides = config["profile"]["default"]["overrides"].as_array().ok_or("no overrides")?;
     expect(groups.len() == LANES.len() && overrides.len() == LANES.len(), "other lanes there")?;
     for (lane, word, width) in LANES {
-        let filter = format!("test(/^{word}::/)");
+        let filter = format!("test(/^({SMOKE})?{word}::/)");
+        let same = [format!("{word}::x"), format!("{SMOKE}{word}::x")].map(|name| Lane::of(&name));
+        expect(same == [lane; 2], &format!("{lane:?}: {same:?}"))?;
         let of_lane = overrides.iter().find(|o| o["filter"].as_str() == Some(&filter));
         let group = of_lane.and_then(|o| o["test-group"].as_str());
         let group = group.ok_or_else(|| format!("{lane:?}: no test-group for {filter}"))?;
