@@ -33,6 +33,7 @@ pub(super) fn cases() -> Vec<Case> {
     cases.push(case("a-damaged-cache-entry-is-rebuilt".into(), Box::new(rebuilt)));
     cases.push(case("build-list-check".into(), Box::new(commands)));
     cases.push(Case::new("kernels::compile::no-compiler-is-told", |_| no_compiler()));
+    cases.push(Case::new("kernels::compile::packs-hold-gpt-oss", |_| packs_hold_gpt_oss()));
     cases
 }
 
@@ -54,6 +55,22 @@ fn compiles(kernel: &Packed, target: &str) -> Result<(), Failure> {
         Some(usage) => Err(format!("{usage:?}: spills").into()),
         None => Ok(()),
     }
+}
+
+/// Where there is only a driver, the step of gpt-oss-20b comes out of the pack or not at all.
+fn packs_hold_gpt_oss() -> Result<(), Failure> {
+    for (target, blocks, half) in [("sm_90a", 132, 1), ("sm_90a", 132, 0), ("sm_100f", 148, 1)] {
+        let wanted = [("D_EMBD", 2880), ("D_LAYERS", 24), ("D_BLOCKS", blocks), ("D_KV_F16", half)];
+        let holds = packed().any(|kernel| {
+            kernel.stem == "decode_token"
+                && kernel.is_for(target)
+                && wanted.iter().all(|constant| kernel.constants.contains(constant))
+        });
+        if !holds {
+            return Err(format!("no decode_token for {target} with {wanted:?}").into());
+        }
+    }
+    Ok(())
 }
 
 fn first() -> Result<Unit, Failure> {
