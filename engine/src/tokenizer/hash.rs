@@ -16,6 +16,14 @@ fn fold(value: u64, by: u64) -> u64 {
     product as u64 ^ (product >> 64) as u64
 }
 
+/// At most eight bytes as a number.
+#[inline(always)]
+fn number<const BYTES: usize>(bytes: &[u8; BYTES]) -> u64 {
+    let mut all = [0; 8];
+    all[..BYTES].copy_from_slice(bytes);
+    u64::from_le_bytes(all)
+}
+
 fn slots_for(count: usize) -> usize {
     (count * 2).next_power_of_two().max(16)
 }
@@ -35,6 +43,9 @@ pub(crate) const NO_MERGE: Merge = Merge { rank: u32::MAX, id: 0 };
 /// Ranks are below this: the merge loop keeps one and a place in 31 bits. The largest vocabulary we
 /// know of has half a million merges.
 pub(crate) const MOST_RANKS: u32 = (1 << 24) - 1;
+
+/// While a table is filled, so many pairs are on their way at once.
+const AHEAD: usize = 16;
 
 /// No left id: the slot is empty.
 const EMPTY: u32 = u32::MAX;
@@ -106,6 +117,9 @@ impl Pairs {
             by: multiplier(),
         };
         for (number, (left, right, merge)) in pairs.iter().enumerate() {
+            if let Some((left, right, _)) = pairs.get(number + AHEAD) {
+                all.call(*left, *right);
+            }
             if merge.rank >= MOST_RANKS {
                 return Err(format!("merge {number} is beyond the {MOST_RANKS} that we read"));
             }
@@ -194,15 +208,24 @@ impl Index {
     #[inline]
     fn hash(&self, key: &[u8]) -> u64 {
         let mut hash = key.len() as u64 ^ self.by;
-        let mut words = key.chunks_exact(8);
-        for word in &mut words {
-            let mut bytes = [0; 8];
-            bytes.copy_from_slice(word);
-            hash = fold(hash ^ u64::from_le_bytes(bytes), self.by);
+        let (words, rest) = key.as_chunks::<8>();
+        for word in words {
+            hash = fold(hash ^ number(word), self.by);
         }
-        let rest = words.remainder().iter();
-        let rest = rest.fold(0_u64, |word, byte| word << 8 | u64::from(*byte));
+        // What is left is read as two halves that overlap: how long the key is, is in the hash.
+        let rest = match (rest.first_chunk::<4>(), rest.last_chunk::<4>()) {
+            (Some(first), Some(last)) => number(first) << 32 | number(last),
+            _ => rest.iter().fold(0, |number, byte| number << 8 | u64::from(*byte)),
+        };
         fold(hash ^ rest, self.by)
+    }
+
+    /// The key will be looked for or added soon: its slot is on its way from now on.
+    #[inline(always)]
+    pub(crate) fn call(&self, key: &[u8]) -> u64 {
+        let hash = self.hash(key);
+        prefetch(&self.slots, hash as usize & (self.slots.len() - 1));
+        hash
     }
 
     /// Adds `key`; gives the id that has it already, if one does. `string` tells an id's string.
@@ -234,14 +257,39 @@ impl Index {
         key: &[u8],
         string: impl Fn(u32) -> Option<&'s [u8]>,
     ) -> Option<u32> {
-        let (hash, mask) = (self.hash(key), self.slots.len() - 1);
+        self.find(self.hash(key), |id| string(id) == Some(key))
+    }
+
+    /// The ids of all `keys`, in order, in less time than one after another: while one waits for
+    /// memory, so do the others. Meant for as many keys as caches that are near have room for.
+    pub(crate) fn get_all<'k, 's>(
+        &self,
+        keys: impl Iterator<Item = &'k [u8]> + Clone,
+        string: impl Fn(u32) -> Option<&'s [u8]>,
+        ids: &mut Vec<Option<u32>>,
+    ) {
+        let hashes: Vec<u64> = keys.clone().map(|key| self.call(key)).collect();
+        for hash in &hashes {
+            let likely = self.find(*hash, |_| true);
+            prefetch(likely.and_then(&string).unwrap_or_default(), 0);
+        }
+        ids.clear();
+        ids.extend(
+            keys.zip(hashes).map(|(key, hash)| self.find(hash, |id| string(id) == Some(key))),
+        );
+    }
+
+    /// The first id whose string has, as far as a slot tells, this hash and is the one meant.
+    #[inline(always)]
+    fn find(&self, hash: u64, is_meant: impl Fn(u32) -> bool) -> Option<u32> {
+        let mask = self.slots.len() - 1;
         let mut at = hash as usize & mask;
         loop {
             let (tag, known) = self.slots[at];
             if known == NO_ID {
                 return None;
             }
-            if tag == (hash >> 32) as u32 && string(known) == Some(key) {
+            if tag == (hash >> 32) as u32 && is_meant(known) {
                 return Some(known);
             }
             at = (at + 1) & mask;

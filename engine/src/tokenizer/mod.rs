@@ -143,9 +143,8 @@ impl Tokenizer {
 
     /// The bytes of ids. `special`: control tokens are written out instead of left out.
     pub fn decode_bytes(&self, ids: &[u32], special: bool) -> Result<Vec<u8>> {
-        let mut bytes = Vec::new();
         let skip = |kind| !special && is_structure(kind);
-        self.pieces.decode(ids, skip, &mut bytes)?;
+        let mut bytes = self.pieces.decode(ids, skip)?;
         if self.info.add_space_prefix && bytes.first() == Some(&b' ') && self.opens_text(ids, skip)
         {
             bytes.remove(0);

@@ -83,13 +83,17 @@ const HARMONY_SHOWN: [&str; 5] =
 impl Tokenizer {
     /// From a GGUF file's metadata.
     pub fn from_metadata(metadata: &Metadata, options: &Options) -> Result<Self> {
-        Tokenizer::from_vocab(&Vocab::read(metadata)?, options)
+        Tokenizer::build(Vocab::read(metadata)?, options)
     }
 
     /// From a vocabulary.
     pub fn from_vocab(vocab: &Vocab, options: &Options) -> Result<Self> {
         vocab.check()?;
-        let mut vocab = vocab.clone();
+        Tokenizer::build(vocab.clone(), options)
+    }
+
+    /// From a vocabulary that was checked.
+    fn build(mut vocab: Vocab, options: &Options) -> Result<Self> {
         if options.profile == Profile::LlamaCpp {
             retype_as_llama_cpp(&mut vocab);
         }

@@ -122,7 +122,7 @@ impl<'a> Vocab<'a> {
             if token.is_empty() {
                 return Err(bad(TOKENS, format!("token {id} is empty: it would match everywhere")));
             }
-            if token.contains(&0) {
+            if memchr::memchr(0, token).is_some() {
                 let detail = format!("token {id} {} holds a NUL byte", shown(token));
                 return Err(bad(TOKENS, detail));
             }
@@ -159,6 +159,7 @@ impl<'a> Vocab<'a> {
     pub(crate) fn index(&self) -> Result<Index> {
         let mut index = Index::with_capacity(self.tokens.len());
         for (id, token) in self.tokens.iter().enumerate() {
+            index.call(self.tokens.get(id + TOGETHER).unwrap_or_default());
             if let Some(first) = index.insert(token, id as u32, |id| self.token(id)) {
                 let detail = format!("tokens {first} and {id} are both {}", shown(token));
                 return Err(bad(TOKENS, detail));
@@ -170,34 +171,80 @@ impl<'a> Vocab<'a> {
     /// The merges, in order; each part must be a token.
     pub(crate) fn merges(&self, index: &Index) -> Result<Vec<(u32, u32, Merge)>> {
         let Some(strings) = self.merges else { return Ok(Vec::new()) };
-        let id = |text: &[u8]| index.get(text, |id| self.token(id));
         let mut merges = Vec::with_capacity(strings.len());
-        let (mut joined, mut result) = (Vec::new(), None);
-        for (number, merge) in strings.iter().enumerate() {
-            let at = |what: &str| bad(MERGES, format!("merge {number} {} {what}", shown(merge)));
-            let space = merge.iter().skip(1).position(|byte| *byte == b' ');
-            let Some(space) = space.map(|position| position + 1) else {
-                return Err(at("has no space between two tokens"));
-            };
-            let (left, right) = (&merge[..space], &merge[space + 1..]);
-            if right.is_empty() || right.contains(&b' ') {
-                return Err(at("is not two tokens with one space between them"));
-            }
-            let Some(left_id) = id(left) else { return Err(at("begins with no token")) };
-            let Some(right_id) = id(right) else { return Err(at("ends with no token")) };
-            // Files list all the ways to make a token one after another.
-            let (head, tail) = joined.split_at(left.len().min(joined.len()));
-            if (head, tail) != (left, right) {
-                joined.clear();
-                joined.extend_from_slice(left);
-                joined.extend_from_slice(right);
-                result = id(&joined);
-            }
-            let Some(result) = result else { return Err(at("makes what is no token")) };
-            merges.push((left_id, right_id, Merge { rank: number as u32, id: result }));
+        let mut asked = Asked::default();
+        for first in (0..strings.len()).step_by(TOGETHER) {
+            asked.answer(self, index, strings, first, &mut merges)?;
         }
         Ok(merges)
     }
+}
+
+/// So many merges are looked up together: what they ask for fits in the level-1 cache.
+const TOGETHER: usize = 32;
+
+/// Merges whose parts are looked for.
+#[derive(Default)]
+struct Asked {
+    /// What the merges make, one text after another.
+    texts: Vec<u8>,
+    /// Where in `texts` each of them begins, has its second part, and ends.
+    places: Vec<[usize; 3]>,
+    /// Of each merge: its first part, its second part, what they make.
+    ids: Vec<Option<u32>>,
+}
+
+impl Asked {
+    /// Appends the merges from number `first` on, at most [`TOGETHER`].
+    fn answer(
+        &mut self,
+        vocab: &Vocab,
+        index: &Index,
+        strings: &Strings,
+        first: usize,
+        merges: &mut Vec<(u32, u32, Merge)>,
+    ) -> Result<()> {
+        self.texts.clear();
+        self.places.clear();
+        let numbers = first..strings.len().min(first + TOGETHER);
+        let read = numbers.clone().try_for_each(|number| self.read(strings, number));
+        let texts = &self.texts;
+        let keys = |[start, middle, end]: &[usize; 3]| {
+            [&texts[*start..*middle], &texts[*middle..*end], &texts[*start..*end]]
+        };
+        index.get_all(self.places.iter().flat_map(keys), |id| vocab.token(id), &mut self.ids);
+        for (number, ids) in numbers.zip(self.ids.chunks_exact(3)) {
+            let id = |part: usize, what| ids[part].ok_or_else(|| bad_merge(strings, number, what));
+            let left = id(0, "begins with no token")?;
+            let right = id(1, "ends with no token")?;
+            let made = id(2, "makes what is no token")?;
+            merges.push((left, right, Merge { rank: number as u32, id: made }));
+        }
+        read
+    }
+
+    fn read(&mut self, strings: &Strings, number: usize) -> Result<()> {
+        let merge = strings.get(number).unwrap_or_default();
+        let space = merge.iter().skip(1).position(|byte| *byte == b' ');
+        let Some(space) = space.map(|position| position + 1) else {
+            return Err(bad_merge(strings, number, "has no space between two tokens"));
+        };
+        let (left, right) = (&merge[..space], &merge[space + 1..]);
+        if right.is_empty() || right.contains(&b' ') {
+            let what = "is not two tokens with one space between them";
+            return Err(bad_merge(strings, number, what));
+        }
+        let start = self.texts.len();
+        self.texts.extend_from_slice(left);
+        self.texts.extend_from_slice(right);
+        self.places.push([start, start + left.len(), self.texts.len()]);
+        Ok(())
+    }
+}
+
+fn bad_merge(strings: &Strings, number: usize, what: &str) -> Error {
+    let merge = shown(strings.get(number).unwrap_or_default());
+    bad(MERGES, format!("merge {number} {merge} {what}"))
 }
 
 fn bad(key: &str, detail: String) -> Error {

@@ -57,6 +57,11 @@ impl<'a> Cursor<'a> {
         (self.bytes.len() - self.at) as u64
     }
 
+    /// The bytes that follow.
+    pub(super) fn rest(&self) -> &'a [u8] {
+        &self.bytes[self.at..]
+    }
+
     /// A refusal of `what`, which starts at byte `at`.
     pub(super) fn refuse(
         &self,
@@ -69,6 +74,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// The next `count` bytes.
+    #[inline]
     pub(super) fn take(&mut self, count: u64, what: &dyn Display) -> Result<&'a [u8]> {
         if count > self.left() {
             return Err(self.truncated(count, what));
@@ -79,12 +85,14 @@ impl<'a> Cursor<'a> {
     }
 
     /// The next number.
+    #[inline]
     pub(super) fn number<N: Number>(&mut self, what: &dyn Display) -> Result<N> {
         self.take(N::BYTES as u64, what).map(N::from_le)
     }
 
     /// A length and that many bytes. A length that no file of this size could hold is a bad length
     /// (`StringTooLong`); one that merely runs past the end is a cut file (`Truncated`).
+    #[inline]
     pub(super) fn string(&mut self, what: &dyn Display) -> Result<&'a [u8]> {
         let at = self.at();
         let length: u64 = self.number(what)?;
@@ -93,6 +101,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Refuses a string length that this file or any file cannot have.
+    #[inline]
     pub(super) fn bounded(&self, length: u64, at: u64, what: &dyn Display) -> Result<()> {
         let limit = MAX_STRING.min(self.bytes.len() as u64);
         if length > limit {

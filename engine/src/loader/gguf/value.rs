@@ -307,17 +307,31 @@ fn read_bools(n: u64, cursor: &mut Cursor, what: &dyn Display) -> Result<Vec<boo
     Ok(bytes.into_iter().map(|byte| byte == 1).collect())
 }
 
+/// Of the number before each string.
+const LENGTH_BYTES: usize = 8;
+
 fn read_strings(n: u64, cursor: &mut Cursor, what: &dyn Display) -> Result<Strings> {
     // Each string takes eight bytes for its length, so this is no more than the file holds.
     if n * 8 > cursor.left() {
         cursor.take(n * 8, what)?;
     }
-    let mut strings = Strings { bytes: Vec::new(), ends: Vec::with_capacity(n as usize) };
+    let all = cursor.rest();
+    let mut ends = Vec::with_capacity(n as usize);
+    let mut end = 0;
     for _ in 0..n {
-        strings.push(cursor.string(what)?);
+        end += cursor.string(what)?.len() as u64;
+        ends.push(end);
     }
-    strings.bytes.shrink_to_fit();
-    Ok(strings)
+    // The lengths are not read again: a mapped file may change between two looks.
+    let mut bytes = Vec::with_capacity(end as usize);
+    let mut at = 0;
+    for end in &ends {
+        at += LENGTH_BYTES;
+        let length = *end as usize - bytes.len();
+        bytes.extend_from_slice(&all[at..at + length]);
+        at += length;
+    }
+    Ok(Strings { bytes, ends })
 }
 
 /// Appends a string as GGUF holds it: length, bytes.
