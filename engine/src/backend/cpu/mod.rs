@@ -153,7 +153,10 @@ impl Backend for Cpu {
         let weight = Weight::new(file, position)?;
         Ok(match role {
             Role::Vector | Role::ExpertBias => Tensor::Vector(weight.all()),
-            _ => Tensor::Matrix(weight),
+            Role::Table => Tensor::Matrix(weight),
+            Role::TiedTable | Role::Matrix | Role::ExpertMatrix => {
+                Tensor::Matrix(weight.arranged(&self.pool, self.precision)?)
+            }
         })
     }
 

@@ -1,6 +1,8 @@
-//! A tensor in its file, decoded row by row when it is needed.
+//! A tensor in its file, decoded row by row when it is needed; and its copy in the order in which
+//! products read it, if there is one.
 
-use super::matmul::Matrices;
+use super::matmul::{Arranged, Matrices, Precision};
+use super::pool::Pool;
 use crate::error::{Class, Error, Result};
 use crate::loader::Gguf;
 use crate::quant::{Decode, Format};
@@ -12,6 +14,7 @@ pub struct Weight {
     file: Arc<Gguf>,
     position: usize,
     decode: Decode,
+    arranged: Option<Arc<Arranged>>,
     /// Elements of a row.
     pub width: usize,
     /// Rows, over all further dimensions.
@@ -31,7 +34,15 @@ impl Weight {
         let dim = |at: usize| info.shape.get(at).copied().unwrap_or(1) as usize;
         let width = dim(0);
         let rows = info.elements() as usize / width;
-        Ok(Weight { file: file.clone(), position, decode, width, rows, rows_per_expert: dim(1) })
+        let (file, rows_per_expert) = (file.clone(), dim(1));
+        Ok(Weight { file, position, decode, arranged: None, width, rows, rows_per_expert })
+    }
+
+    /// The same, ready to be multiplied with.
+    pub fn arranged(mut self, pool: &Pool, precision: Precision) -> Result<Weight> {
+        let matrices = self.matrices(self.rows / self.rows_per_expert.max(1))?;
+        self.arranged = Arranged::new(pool, precision, &matrices).map(Arc::new);
+        Ok(self)
     }
 
     /// The format of its elements.
@@ -46,6 +57,9 @@ impl Weight {
 
     /// Its blocks as `n_matrices` matrices, one after the other.
     pub(super) fn matrices(&self, n_matrices: usize) -> Result<Matrices<'_>> {
+        if let Some(arranged) = &self.arranged {
+            return Ok(arranged.matrices());
+        }
         let rows = self.rows / n_matrices.max(1);
         Matrices::new(self.format(), n_matrices, rows, self.width, self.data())
             .map_err(|misfit| Error::Usage(misfit.to_string()))

@@ -3,7 +3,7 @@
 use super::material::{Material, Random, activations};
 use super::name;
 use engine::backend::cpu::level::{Level, levels};
-use engine::backend::cpu::matmul::{Matrices, Pair, Precision, matmul, matmul_pairs};
+use engine::backend::cpu::matmul::{Arranged, Matrices, Pair, Precision, matmul, matmul_pairs};
 use engine::backend::cpu::pool::Pool;
 use engine::quant::Format;
 use harness::compare::arrays;
@@ -12,12 +12,13 @@ use harness::{Case, Failure, Run};
 type Check = fn(&'static Format, Precision, &mut Run) -> Result<(), Failure>;
 
 pub(super) fn cases(format: &'static Format, precision: Precision) -> Vec<Case> {
-    let checks: [(&str, Check); 5] = [
+    let checks: [(&str, Check); 6] = [
         ("rows-alone", rows_alone),
         ("threads", threads),
         ("levels", same_on_every_level),
         ("pairs", pairs),
         ("guards", guards),
+        ("arranged", arranged),
     ];
     let case = |(what, check): (&str, Check)| {
         Case::new(name(format, precision, what), move |run| check(format, precision, run))
@@ -133,6 +134,8 @@ fn pairs(format: &'static Format, precision: Precision, _: &mut Run) -> Result<(
     let (rows, cols) = (ws[0].rows, ws[0].cols);
     let bytes: Vec<u8> = ws.iter().flat_map(|w| w.bytes.iter().copied()).collect();
     let stacked = Matrices::new(format, ws.len(), rows, cols, &bytes)?;
+    let arranged = Arranged::new(&pool, precision, &stacked);
+    let stacked = arranged.as_ref().map_or(stacked, Arranged::matrices);
     let x = activations(n_rows, cols, 9);
     let mut random = Random(10);
     let mut pair = || Pair { row: random.next() as u32 % 11, matrix: random.next() as u32 % 4 };
@@ -149,6 +152,36 @@ fn pairs(format: &'static Format, precision: Precision, _: &mut Run) -> Result<(
     Ok(())
 }
 
+/// The order in which a matrix lies shows nowhere, also where it was not arranged for.
+fn arranged(format: &'static Format, precision: Precision, run: &mut Run) -> Result<(), Failure> {
+    let best = Pool::new(2);
+    let mut compared = 0;
+    for rows in [1, 8, 37] {
+        let w = Material::new(format, rows, 600usize.div_ceil(format.block_len), 13);
+        let Some(arranged) = Arranged::new(&best, precision, &w.matrices()?) else { continue };
+        for level in levels() {
+            let pool = Pool::with_level(2, level);
+            for n in [1, 3, 4, 9] {
+                let x = activations(n, w.cols, 14);
+                let times = |w: &Matrices| {
+                    let mut out = vec![f32::NAN; n * rows];
+                    matmul(&pool, precision, w, &x, &mut out).map(|()| out)
+                };
+                arrays(
+                    &format!("{level:?}"),
+                    &times(&arranged.matrices())?,
+                    &times(&w.matrices()?)?,
+                )
+                .shape(&[("row", n), ("output", rows)])
+                .exactly()?;
+                compared += n * rows;
+            }
+        }
+    }
+    run.figure("outputs compared", compared as f64, "");
+    Ok(())
+}
+
 /// Nothing is written beside the output, and everything in it is.
 fn guards(format: &'static Format, precision: Precision, _: &mut Run) -> Result<(), Failure> {
     const UNTOUCHED: u32 = 0x5555_5555;
@@ -157,7 +190,10 @@ fn guards(format: &'static Format, precision: Precision, _: &mut Run) -> Result<
         let w = Material::new(format, rows, 2, 11);
         let x = activations(n, w.cols, 12);
         let mut buffer = vec![f32::from_bits(UNTOUCHED); n * rows + 64];
-        matmul(&pool, precision, &w.matrices()?, &x, &mut buffer[32..][..n * rows])?;
+        let w = w.matrices()?;
+        let arranged = Arranged::new(&pool, precision, &w);
+        let w = arranged.as_ref().map_or(w, Arranged::matrices);
+        matmul(&pool, precision, &w, &x, &mut buffer[32..][..n * rows])?;
         let touched = |at: usize| buffer[at].to_bits() != UNTOUCHED;
         let inside = |at: usize| (32..32 + n * rows).contains(&at);
         if let Some(at) = (0..buffer.len()).find(|at| touched(*at) != inside(*at)) {

@@ -1,7 +1,7 @@
 //! Matrices and activations to multiply, and the products in f64.
 
 use crate::reference::formats;
-use engine::backend::cpu::matmul::{Matrices, Misfit, Precision, matmul};
+use engine::backend::cpu::matmul::{Arranged, Matrices, Misfit, Precision, matmul};
 use engine::backend::cpu::pool::Pool;
 use engine::quant::{Format, Stored};
 use half::f16;
@@ -68,6 +68,7 @@ impl Material {
         Ok(Material { format: f32, rows: self.rows, cols: self.cols, bytes })
     }
 
+    /// As a model is multiplied with: arranged, where the pool's machine prefers that.
     pub(super) fn times(
         &self,
         pool: &Pool,
@@ -75,7 +76,10 @@ impl Material {
         x: &[f32],
     ) -> Result<Vec<f32>, Misfit> {
         let mut out = vec![f32::NAN; x.len() / self.cols * self.rows];
-        matmul(pool, precision, &self.matrices()?, x, &mut out)?;
+        let w = self.matrices()?;
+        let arranged = Arranged::new(pool, precision, &w);
+        let w = arranged.as_ref().map_or(w, Arranged::matrices);
+        matmul(pool, precision, &w, x, &mut out)?;
         Ok(out)
     }
 }

@@ -6,6 +6,9 @@
 //! work is cut shows in a single bit of it. So the order in which a sum is built is part of what a
 //! kernel computes; it is written down once, in `tree`, and every kernel follows it.
 
+mod arranged;
+#[cfg(target_arch = "x86_64")]
+mod eights;
 mod exact;
 mod fast;
 mod groups;
@@ -15,6 +18,7 @@ mod output;
 mod packed;
 mod tree;
 
+pub use arranged::Arranged;
 pub(super) use tree::{Lanes, fold};
 
 use super::pool::Pool;
@@ -80,6 +84,8 @@ pub struct Matrices<'m> {
     cols: usize,
     row_bytes: usize,
     bytes: &'m [u8],
+    /// Whether eight rows each lie together, and the last of them are filled up; see `arranged`.
+    eights: bool,
 }
 
 impl<'m> Matrices<'m> {
@@ -103,12 +109,21 @@ impl<'m> Matrices<'m> {
             let (format, got) = (format.name, bytes.len());
             return Err(Misfit::Bytes { format, n_matrices, rows, cols, want, got });
         }
-        Ok(Matrices { format, n_matrices, rows, cols, row_bytes, bytes })
+        Ok(Matrices { format, n_matrices, rows, cols, row_bytes, bytes, eights: false })
     }
 
-    /// The blocks of one row.
+    /// The blocks of one row, where rows lie one after the other.
     fn row(&self, matrix: usize, row: usize) -> &'m [u8] {
+        debug_assert!(!self.eights);
         &self.bytes[(matrix * self.rows + row) * self.row_bytes..][..self.row_bytes]
+    }
+
+    /// The blocks of eight rows from `first` on, where they lie together.
+    fn eight(&self, matrix: usize, first: usize) -> &'m [u8] {
+        debug_assert!(self.eights && first.is_multiple_of(arranged::EIGHT));
+        let rows = self.rows.next_multiple_of(arranged::EIGHT);
+        let bytes = arranged::EIGHT * self.row_bytes;
+        &self.bytes[(matrix * rows + first) * self.row_bytes..][..bytes]
     }
 }
 

@@ -28,4 +28,14 @@ impl<'o, T: Copy> Output<'o, T> {
         // SAFETY: in bounds by the line above; nobody else writes here, as the caller vouches.
         unsafe { self.start.add(at).copy_from_nonoverlapping(values.as_ptr(), values.len()) };
     }
+
+    /// `len` places from `at` on, to be written.
+    ///
+    /// # Safety
+    /// No other thread, and no other part, has any of these places during the same dispatch.
+    pub(super) unsafe fn part(&self, at: usize, len: usize) -> &'o mut [T] {
+        assert!(at <= self.len && len <= self.len - at, "a part out of bounds");
+        // SAFETY: in bounds by the line above; nobody else has it, as the caller vouches.
+        unsafe { std::slice::from_raw_parts_mut(self.start.add(at), len) }
+    }
 }

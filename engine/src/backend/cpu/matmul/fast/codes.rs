@@ -96,7 +96,8 @@ fn nibbles(bytes: &[u8], out: &mut [u8], value: impl Fn(u8) -> u8) {
 }
 
 /// Twelve more than twice the value of an E2M1 code.
-pub(super) const E2M1: [u8; 16] = [12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0];
+pub(in super::super) const E2M1: [u8; 16] =
+    [12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0];
 
 #[inline(always)]
 pub(super) fn q4_0(bytes: &[u8], row: usize, strip: &mut Strip) {

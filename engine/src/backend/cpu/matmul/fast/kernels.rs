@@ -15,11 +15,14 @@ pub(super) type Sums = [f32; GROUP_ROWS];
 /// Adds the products of some blocks of eight matrix rows and an activation row.
 pub(super) type Short = fn(strip: &Strip, n_blocks: usize, x: &Row, sums: &mut Sums);
 
-/// The products of eight matrix rows, given as blocks, and an activation row.
-pub(super) type Line = fn(w: &[&[u8]; GROUP_ROWS], x: &Row, sums: &mut Sums);
+/// The products of eight matrix rows, given as arranged blocks, and an activation row.
+pub(super) type Line = fn(w: &[u8], x: &Row, sums: &mut Sums);
 
-/// The line for a format, if there is one; the machine has the level.
-pub(super) fn line(format: &str, level: Level) -> Option<Line> {
+/// Puts eight matrix rows, given as arranged blocks, into a panel that has room for them.
+pub(super) type Fill = fn(w: &[u8], panel: &mut Panel);
+
+/// What reads a format's arranged blocks; nothing on a machine that does not.
+pub(super) fn arranged(format: &str, level: Level) -> Option<(Line, Fill)> {
     #[cfg(target_arch = "x86_64")]
     if level >= Level::Avx2 {
         return super::lines::of(format);

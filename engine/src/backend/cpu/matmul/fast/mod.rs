@@ -17,10 +17,11 @@ mod strip;
 
 use super::groups::{Group, Groups, Row};
 use super::output::Output;
-use super::{Matrices, rows_to_read, spread};
+use super::{Matrices, arranged, rows_to_read, spread};
 use crate::backend::cpu::pool::Pool;
 use codes::Coded;
-use kernels::{Kernels, Line, Sums};
+pub(super) use codes::E2M1;
+use kernels::{Arrange, Fill, Kernels, Line, Sums};
 use panel::{ABREAST, Panel};
 use rounded::Rounded;
 use std::cell::RefCell;
@@ -32,6 +33,9 @@ const FEW: usize = 3;
 /// Bytes of panels and of activations that share the second cache.
 const NEAR_PANELS: usize = 200 << 10;
 const NEAR_ROWS: usize = 150 << 10;
+
+/// Bytes of a strip's row in any format that can be arranged: Q8_0 has most.
+const MOST_BYTES: usize = STRIP / 32 * 34;
 
 /// What a thread works in; kept from product to product.
 struct Scratch {
@@ -55,8 +59,8 @@ struct Plan<'p> {
     out: &'p Output<'p>,
     coded: Coded,
     kernels: Kernels,
-    /// For a single row of activations.
-    line: Option<Line>,
+    /// For rows that lie together.
+    arranged: Option<(Line, Fill)>,
 }
 
 /// Whether the matrix has codes to multiply, and if so, the products.
@@ -72,8 +76,9 @@ pub(super) fn product(
         return false;
     };
     let x = Rounded::new(pool, &coded, x, n, w.cols);
-    let line = kernels::line(w.format.name, pool.level());
-    let plan = Plan { w, x, out, coded, kernels: kernels::of(&coded, pool.level()), line };
+    let kernels = kernels::of(&coded, pool.level());
+    let arranged = kernels::arranged(w.format.name, pool.level()).filter(|_| w.eights);
+    let plan = Plan { w, x, out, coded, kernels, arranged };
     let item_rows = plan.item_rows(pool, groups);
     let items = w.rows.div_ceil(item_rows);
     let n_outputs = groups.0.iter().map(|group| group.rows.len()).sum::<usize>() * w.rows;
@@ -103,16 +108,9 @@ impl Plan<'_> {
                 let n_panels = (last - first).div_ceil(GROUP_ROWS);
                 scratch.panels.resize_with(n_panels.max(scratch.panels.len()), Panel::default);
                 for (p, panel) in scratch.panels[..n_panels].iter_mut().enumerate() {
-                    panel.resize(&self.coded, self.x.n_blocks());
                     let rows = first + p * GROUP_ROWS..last.min(first + (p + 1) * GROUP_ROWS);
-                    self.strips(
-                        group.matrix,
-                        rows,
-                        &mut scratch.strip,
-                        |strip, start, n_blocks| {
-                            arrange(strip, n_blocks, start, panel);
-                        },
-                    );
+                    panel.resize(&self.coded, self.x.n_blocks());
+                    self.fill(group.matrix, rows, &mut scratch.strip, arrange, panel);
                 }
                 let near = (NEAR_ROWS / self.w.cols.max(1)).max(2 * tiles.len());
                 for rows in group.rows.chunks(near) {
@@ -130,12 +128,24 @@ impl Plan<'_> {
         }
     }
 
-    /// Up to eight matrix rows; the last stands in for rows that the matrix does not have.
-    fn blocks(&self, matrix: usize, rows: &Range<usize>) -> [&[u8]; GROUP_ROWS] {
-        std::array::from_fn(|row| self.w.row(matrix, (rows.start + row).min(rows.end - 1)))
+    fn fill(
+        &self,
+        matrix: usize,
+        rows: Range<usize>,
+        strip: &mut Strip,
+        arrange: Arrange,
+        panel: &mut Panel,
+    ) {
+        if let Some((_, fill)) = self.arranged {
+            return fill(self.w.eight(matrix, rows.start), panel);
+        }
+        self.strips(matrix, rows, strip, |strip, start, n_blocks| {
+            arrange(strip, n_blocks, start, panel);
+        });
     }
 
-    /// The same, a strip at a time.
+    /// Up to eight matrix rows, a strip at a time; the last stands in for rows that the matrix does
+    /// not have.
     fn strips(
         &self,
         matrix: usize,
@@ -144,24 +154,48 @@ impl Plan<'_> {
         mut each: impl FnMut(&Strip, usize, usize),
     ) {
         let format = self.w.format;
-        let w = self.blocks(matrix, &rows);
+        let bytes = |cols: usize| cols / format.block_len * format.block_bytes;
+        let mut taken = [0; MOST_BYTES];
         for start in (0..self.w.cols).step_by(STRIP) {
             let cols = STRIP.min(self.w.cols - start);
-            let bytes = |cols: usize| cols / format.block_len * format.block_bytes;
             let own = bytes(start)..bytes(start + cols);
-            for (row, w) in w.iter().enumerate() {
-                (self.coded.unpack)(&w[own.clone()], row, strip);
+            for row in 0..GROUP_ROWS {
+                let blocks = if self.w.eights {
+                    self.taken(matrix, rows.start, row, own.clone(), &mut taken)
+                } else {
+                    &self.w.row(matrix, (rows.start + row).min(rows.end - 1))[own.clone()]
+                };
+                (self.coded.unpack)(blocks, row, strip);
             }
             each(strip, start / BLOCK, cols / BLOCK);
         }
     }
 
+    /// Some of a row's blocks, out of eight that lie together: where the machine reads no others.
+    fn taken<'t>(
+        &self,
+        matrix: usize,
+        first: usize,
+        row: usize,
+        own: Range<usize>,
+        taken: &'t mut [u8; MOST_BYTES],
+    ) -> &'t [u8] {
+        let (block, taken) = (self.w.format.block_bytes, &mut taken[..own.len()]);
+        let eight = &self.w.eight(matrix, first)[GROUP_ROWS * own.start..GROUP_ROWS * own.end];
+        if let Some(layout) = arranged::layout(self.w.format) {
+            let blocks = taken.chunks_exact_mut(block).zip(eight.chunks_exact(GROUP_ROWS * block));
+            blocks.for_each(|(taken, eight)| layout.take(eight, row, taken));
+        }
+        taken
+    }
+
     fn short(&self, group: &Group, first: usize, last: usize, scratch: &mut Scratch) {
         let Scratch { strip, sums, .. } = scratch;
-        if let Some(line) = self.line {
+        if let Some((line, _)) = self.arranged {
+            let w = self.w.eight(group.matrix, first);
             for row in &group.rows {
                 let mut sums = [0.0; GROUP_ROWS];
-                line(&self.blocks(group.matrix, &(first..last)), &self.x.row(row.x, 0), &mut sums);
+                line(w, &self.x.row(row.x, 0), &mut sums);
                 self.write(std::slice::from_ref(row), &[sums], first, last);
             }
             return;

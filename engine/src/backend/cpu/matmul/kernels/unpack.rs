@@ -47,19 +47,6 @@ pub(in super::super) fn half(stored: [u8; 2]) -> f32 {
     _mm256_cvtss_f32(halfs(stored))
 }
 
-/// Eight of them.
-#[inline]
-#[target_feature(enable = "avx2,fma,f16c")]
-pub(in super::super) fn whole_halfs(stored: [[u8; 2]; 8]) -> __m256 {
-    let at = |i: usize| i32::from(u16::from_le_bytes(stored[i]));
-    let four = |i: usize| {
-        let first = _mm_set1_epi16(i16::from_le_bytes(stored[i]));
-        let two = _mm_insert_epi16(first, at(i + 1), 1);
-        _mm_insert_epi16(_mm_insert_epi16(two, at(i + 2), 2), at(i + 3), 3)
-    };
-    _mm256_cvtph_ps(_mm_unpacklo_epi64(four(0), four(4)))
-}
-
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
 pub(in super::super) fn load(bytes: &[u8; 32]) -> __m256i {
