@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 pub mod clock;
 pub mod harmony;
+pub mod prompt;
 pub mod template;
 
 pub use clock::Clock;

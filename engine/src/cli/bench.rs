@@ -3,7 +3,7 @@
 use super::compute::{PlaceArgs, Ready, Work};
 use super::progress::Progress;
 use super::speed::{Bench as Runs, Shape, Timed};
-use super::{Output, ReadArgs, human};
+use super::{Output, ReadArgs, TokenizerArgs, human};
 use crate::backend::Backend;
 use crate::backend::cpu::matmul::Precision;
 use crate::error::{Error, Result};
@@ -42,6 +42,9 @@ pub(super) struct Bench {
 
     #[command(flatten)]
     reading: ReadArgs,
+
+    #[command(flatten)]
+    tokenizer: TokenizerArgs,
 
     #[command(flatten)]
     place: PlaceArgs,
@@ -83,7 +86,8 @@ impl Bench {
         for model in models {
             let work = OneModel { bench: self, shapes: &shapes, results: &results };
             let bar = RefCell::new(&mut bar);
-            self.place.run(model, &self.reading, &Watched { work, bar }, output)?;
+            let watched = Watched { work, bar };
+            self.place.run(model, &self.reading, &self.tokenizer, &watched, output)?;
         }
         drop(bar);
         let results = results.into_inner();

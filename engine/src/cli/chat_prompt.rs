@@ -1,6 +1,7 @@
-//! One message to a model, in the frame of the chat template that its file holds.
+//! One message to a model, in the frame of the chat template that its file holds; control tokens
+//! are the frame's.
 
-use crate::chat::{Clock, Limits, Message, Role, Template, template};
+use crate::chat::{Clock, Limits, Message, Role, Template, prompt, template};
 use crate::error::Result;
 use crate::loader::Metadata;
 use crate::tokenizer::Tokenizer;
@@ -36,13 +37,13 @@ const NAMES: &[(&str, &str)] = &[
     ("padding", "pad_token"),
 ];
 
-/// The prompt, ending where the assistant begins to speak.
-pub(super) fn render(
+/// The ids of the prompt, ending where the assistant begins to speak.
+pub(super) fn ids(
     metadata: &Metadata,
     tokenizer: &Tokenizer,
     said: &str,
     date: Option<Date>,
-) -> Result<String> {
+) -> Result<Vec<u32>> {
     let source = metadata.bytes("tokenizer.chat_template")?;
     let template = Template::from_bytes(source, Limits::default())?;
     let mut special_tokens = Vec::new();
@@ -51,12 +52,13 @@ pub(super) fn render(
             special_tokens.push((name.to_string(), tokenizer.decode(&[id], true)?));
         }
     }
-    template.render(&template::Input {
+    let input = template::Input {
         messages: &[Message::new(Role::User, said)],
         tools: &[],
         add_generation_prompt: true,
         special_tokens: &special_tokens,
         extra: &serde_json::Map::new(),
         clock: date.map_or_else(Clock::now, |date| date.0),
-    })
+    };
+    prompt::encode(&template, &input, tokenizer)
 }

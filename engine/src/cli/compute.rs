@@ -115,7 +115,8 @@ pub(super) trait Work {
 impl ComputeArgs {
     /// Hands the model to `work`.
     pub(super) fn run(&self, work: &impl Work, output: &mut Output) -> Result<()> {
-        self.place.run(self.load.model.as_deref(), &self.load.reading, work, output)
+        let LoadArgs { model, reading, tokenizer } = &self.load;
+        self.place.run(model.as_deref(), reading, tokenizer, work, output)
     }
 }
 
@@ -130,6 +131,7 @@ impl PlaceArgs {
         &self,
         model: Option<&Path>,
         reading: &ReadArgs,
+        tokenizer: &TokenizerArgs,
         work: &impl Work,
         output: &mut Output,
     ) -> Result<()> {
@@ -139,6 +141,7 @@ impl PlaceArgs {
         let name = shown(path.as_os_str().as_encoded_bytes());
         file.warnings().iter().for_each(|warning| output.warn(format!("{name}: {warning}")));
         let description = model::describe(&file, self.profile)?;
+        tokenizer.check(path, &file, self.profile)?;
         match self.backend {
             Device::Cpu => {
                 let cpu = Cpu::new(reading.n_threads(), self.precision);

@@ -42,7 +42,8 @@ pub struct ReadArgs {
 /// Which tokenizer a model gets. Part of [`LoadArgs`]; flatten it into commands that load none.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct TokenizerArgs {
-    /// Read the tokenizer from this tokenizer.json or GGUF file, not from the model
+    /// Read the tokenizer from this tokenizer.json or GGUF file, not from the model; it must fit
+    /// the model's embedding
     #[arg(long, value_name = "FILE")]
     pub tokenizer: Option<PathBuf>,
 
@@ -95,6 +96,15 @@ impl TokenizerArgs {
     /// The tokenizer of an open model of either kind.
     pub fn of(&self, path: &Path, container: &Container) -> Result<Found> {
         Found::of(path, container, &self.choice(None, Profile::default()))
+    }
+
+    /// Refuses a tokenizer that was named and is not this model's, for commands that may do without
+    /// one.
+    pub(super) fn check(&self, path: &Path, file: &Gguf, profile: Profile) -> Result<()> {
+        if self.tokenizer.is_some() || self.pre.is_some() {
+            Found::of_gguf(path, file, &self.choice(None, profile))?;
+        }
+        Ok(())
     }
 
     pub(super) fn choice(&self, origin: Option<Origin>, profile: Profile) -> Choice {

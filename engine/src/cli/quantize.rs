@@ -2,7 +2,7 @@
 
 use super::progress::Progress;
 use super::reencode::reencode;
-use super::{Output, human, tables};
+use super::{Output, TokenizerArgs, human, tables};
 use crate::error::{Class, Error, Result, shown};
 use crate::loader::gguf::{TensorInfo, Writer};
 use crate::loader::{Gguf, check};
@@ -51,6 +51,9 @@ pub(super) struct Quantize {
     #[arg(long, value_name = "REGEX")]
     tensors: Option<Regex>,
 
+    #[command(flatten)]
+    tokenizer: TokenizerArgs,
+
     /// Whose MXFP4 encoder to follow
     #[arg(long, value_enum, default_value = "ocp")]
     profile: Profile,
@@ -89,6 +92,7 @@ impl Quantize {
     pub(super) fn run(&self, output: &mut Output) -> Result<()> {
         let file = Gguf::open(&self.input)?;
         self.refuse_same_file(&file)?;
+        self.tokenizer.check(&self.input, &file, crate::profile::Profile::default())?;
         check::gguf(&file, self.threads)?;
         let plans: Vec<Plan> =
             file.tensors().iter().map(|info| self.plan(info)).collect::<Result<_>>()?;

@@ -124,11 +124,7 @@ impl Run {
 
     fn prompt_ids<B: Backend>(&self, ready: &Ready<B>, tokenizer: &Tokenizer) -> Result<Vec<u32>> {
         let ids = match self.chat {
-            true => {
-                let metadata = ready.file.metadata();
-                let prompt = chat_prompt::render(metadata, tokenizer, &self.prompt, self.date)?;
-                tokenizer.encode(prompt, EncodeOptions::PROMPT)?
-            }
+            true => chat_prompt::ids(ready.file.metadata(), tokenizer, &self.prompt, self.date)?,
             false => tokenizer.encode(&self.prompt, EncodeOptions::TEXT)?,
         };
         match ids.is_empty() {

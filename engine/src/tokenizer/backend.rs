@@ -29,6 +29,11 @@ impl BackendKind {
         !matches!(self, BackendKind::GgufBpe | BackendKind::GgufSpm)
     }
 
+    /// Whether the code finds control tokens in a text itself, with rules that only it knows.
+    pub(crate) fn cuts_specials(self) -> bool {
+        self == BackendKind::HfForeign
+    }
+
     /// Its name in kebab-case.
     pub fn name(self) -> &'static str {
         match self {

@@ -9,6 +9,7 @@ mod bpe;
 mod bytes;
 mod cache;
 mod evidence;
+mod guard;
 mod hash;
 mod hf_json;
 mod memory;
@@ -28,6 +29,7 @@ mod vocab;
 
 pub use backend::BackendKind;
 pub use bytes::{character as gpt2_character, encode as gpt2_text};
+pub use guard::Guard;
 pub use hf_json::{JsonFile, spm_keys, vocabulary_keys};
 pub use open::{ModelSays, Options};
 pub use pieces::TokenType;
@@ -111,34 +113,57 @@ impl Tokenizer {
     /// The ids of a text. Bytes that are no UTF-8 are kept where the vocabulary can write them.
     pub fn encode(&self, text: impl AsRef<[u8]>, options: EncodeOptions) -> Result<Vec<u32>> {
         let text = text.as_ref();
-        if text.len() >= u32::MAX as usize {
-            let detail = format!("a text of {} bytes; at most 4 GiB are encoded", text.len());
+        self.framed(text.len(), options.add_special, |session, ids| {
+            session.trusted = options.parse_special;
+            self.put(text, options.parse_special, &mut true, session, ids)
+        })
+    }
+
+    /// What `fill` makes of a text of so many bytes, between BOS and EOS if they are wanted.
+    fn framed(
+        &self,
+        bytes: usize,
+        add_special: bool,
+        fill: impl FnOnce(&mut Session, &mut Vec<u32>) -> Result<()>,
+    ) -> Result<Vec<u32>> {
+        if bytes >= u32::MAX as usize {
+            let detail = format!("a text of {bytes} bytes; at most 4 GiB are encoded");
             return Err(Error::Usage(detail));
         }
-        let mut ids = memory::roomy(text.len() / 3 + 8);
-        let bos = self.info.special("bos").filter(|_| options.add_special && self.info.add_bos);
+        let mut ids = memory::roomy(bytes / 3 + 8);
+        let bos = self.info.special("bos").filter(|_| add_special && self.info.add_bos);
         ids.extend(bos);
-        let mut session = Session::new(text.len());
-        session.trusted = options.parse_special;
-        let mut first = true;
-        self.specials.cut(text, options.parse_special, |part| {
-            match part {
-                Part::Token(id) => ids.push(id),
-                Part::Text(text) => {
-                    self.backend.encode(&self.pieces, text, first, &mut session, &mut ids)?;
-                }
-            }
-            first = matches!(part, Part::Token(_));
-            Ok(())
-        })?;
+        fill(&mut Session::new(bytes), &mut ids)?;
         // A prompt that brings its own BOS has one, not two. llama.cpp warns and doubles it.
         if self.info.profile == Profile::Reference && bos.is_some() && ids.get(1) == bos.as_ref() {
             ids.remove(0);
         }
-        let eos = self.info.special("eos").filter(|_| options.add_special && self.info.add_eos);
+        let eos = self.info.special("eos").filter(|_| add_special && self.info.add_eos);
         let brought = self.info.profile == Profile::Reference && ids.last() == eos.as_ref();
         ids.extend(eos.filter(|_| !brought));
         Ok(ids)
+    }
+
+    /// Appends the ids of a text. `first`: nothing or a special token is before it, and then
+    /// before what follows it.
+    fn put(
+        &self,
+        text: &[u8],
+        trusted: bool,
+        first: &mut bool,
+        session: &mut Session,
+        ids: &mut Vec<u32>,
+    ) -> Result<()> {
+        self.specials.cut(text, trusted, |part| {
+            match part {
+                Part::Token(id) => ids.push(id),
+                Part::Text(text) => {
+                    self.backend.encode(&self.pieces, text, *first, session, ids)?;
+                }
+            }
+            *first = matches!(part, Part::Token(_));
+            Ok(())
+        })
     }
 
     /// The bytes of ids. `special`: control tokens are written out instead of left out.

@@ -114,6 +114,12 @@ impl Specials {
         }
     }
 
+    /// Where in `text` the tokens stand that even an untrusted text may contain.
+    pub(crate) fn for_anyone(&self, text: &[u8]) -> impl Iterator<Item = (usize, usize)> {
+        let found = self.untrusted.iter().flat_map(move |all| all.automaton.find_iter(text));
+        found.map(|found| (found.start(), found.end()))
+    }
+
     fn is_space(&self, text: &[u8], at: usize) -> Option<usize> {
         let (kind, length) = KINDS.at(text, at);
         let counts = kind & SPACE != 0 && !(self.ascii_strip && text[at] >= 0x80);

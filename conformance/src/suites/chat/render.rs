@@ -25,18 +25,18 @@ const DEVIATIONS: &[(&str, &str, &str, &str)] = &[(
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Asked {
+pub(super) struct Asked {
     date: String,
     /// Template → its special tokens.
-    templates: BTreeMap<String, BTreeMap<String, String>>,
+    pub(super) templates: BTreeMap<String, BTreeMap<String, String>>,
     tools: BTreeMap<String, Tool>,
-    conversations: BTreeMap<String, Conversation>,
+    pub(super) conversations: BTreeMap<String, Conversation>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Conversation {
-    messages: Vec<Message>,
+pub(super) struct Conversation {
+    pub(super) messages: Vec<Message>,
     #[serde(default)]
     tools: Vec<String>,
     #[serde(default)]
@@ -46,7 +46,7 @@ struct Conversation {
 }
 
 impl Asked {
-    fn read() -> Result<Self, Failure> {
+    pub(super) fn read() -> Result<Self, Failure> {
         let path = roots::project().join("golden/inputs/conversations.json");
         let asked: Asked = serde_json::from_slice(&std::fs::read(&path)?)?;
         if asked.date != DATE.0 {
@@ -55,24 +55,37 @@ impl Asked {
         Ok(asked)
     }
 
-    fn judge(&self, template: &str, conversation: &str, want: &str) -> Result<(), Failure> {
+    /// Calls `look` with a template and what it is given for a conversation with these messages.
+    pub(super) fn input<T>(
+        &self,
+        template: &str,
+        asked: &Conversation,
+        messages: &[Message],
+        look: impl FnOnce(&Template, &Input) -> T,
+    ) -> Result<T, Failure> {
         let path = roots::project().join(format!("golden/inputs/templates/{template}.jinja"));
         let compiled = Template::from_bytes(&std::fs::read(path)?, Limits::default())?;
-        let asked = &self.conversations[conversation];
         let tools: Vec<Tool> = asked.tools.iter().map(|name| self.tools[name].clone()).collect();
         let special_tokens: Vec<_> = self.templates[template].clone().into_iter().collect();
         // The library ignores a variable that no template reads; we refuse it, so it is not sent.
         let read: Vec<&str> = compiled.variables().collect();
         let mut extra = asked.extra.clone();
         extra.retain(|name, _| read.contains(&name.as_str()));
-        let rendered = compiled.render(&Input {
-            messages: &asked.messages,
+        let input = Input {
+            messages,
             tools: &tools,
             add_generation_prompt: asked.generate,
             special_tokens: &special_tokens,
             extra: &extra,
             clock: Clock { unix_seconds: DATE.1 },
-        });
+        };
+        Ok(look(&compiled, &input))
+    }
+
+    fn judge(&self, template: &str, conversation: &str, want: &str) -> Result<(), Failure> {
+        let asked = &self.conversations[conversation];
+        let render = |compiled: &Template, input: &Input| compiled.render(input);
+        let rendered = self.input(template, asked, &asked.messages, render)?;
         match (rendered, want.strip_prefix(ERROR)) {
             (Ok(text), None) if text == want => Ok(()),
             (Ok(text), _) => Err(format!("rendered\n{text:?}\nthe library\n{want:?}").into()),

@@ -7,6 +7,7 @@ mod demo;
 mod logits;
 mod perplexity;
 mod run;
+mod tokenizer;
 mod toy;
 
 use harness::{Case, Failure};
@@ -14,7 +15,14 @@ use serde_json::Value;
 use std::ffi::OsString;
 
 pub(super) fn cases() -> Vec<Case> {
-    let areas = [bench::cases(), demo::cases(), logits::cases(), perplexity::cases(), run::cases()];
+    let areas = [
+        bench::cases(),
+        demo::cases(),
+        logits::cases(),
+        perplexity::cases(),
+        run::cases(),
+        tokenizer::cases(),
+    ];
     areas.into_iter().flatten().collect()
 }
 

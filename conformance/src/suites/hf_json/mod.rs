@@ -25,3 +25,8 @@ fn json_of(vocabulary: &str) -> Result<Vec<u8>, Failure> {
 fn open(json: &[u8], foreign: bool) -> engine::error::Result<Tokenizer> {
     Tokenizer::from_json(JsonFile { json, config: None, foreign }, &Options::default())
 }
+
+/// A vocabulary with `<|endoftext|>`, encoded by the crate.
+pub(super) fn gpt2_by_the_crate() -> Result<Tokenizer, Failure> {
+    Ok(open(&json_of("gpt2")?, true)?)
+}

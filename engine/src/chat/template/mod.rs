@@ -174,9 +174,27 @@ impl Template {
     /// The conversation as text.
     pub fn render(&self, input: &Input) -> Result<String> {
         self.check_extra(input.extra)?;
+        self.render_with(input, said(input))
+    }
+
+    /// The conversation as text, with `mark` applied to everything that somebody says or offers in
+    /// it. `None` if that changes nothing.
+    pub fn render_marked(
+        &self,
+        input: &Input,
+        mark: &dyn Fn(&str) -> String,
+    ) -> Option<Result<String>> {
+        let plain = said(input);
+        let marked = plain.iter().map(|(name, value)| (name.clone(), marked(value, mark)));
+        let marked: Map<String, Json> = marked.collect();
+        (marked != plain).then(|| self.render_with(input, marked))
+    }
+
+    fn render_with(&self, input: &Input, said: Map<String, Json>) -> Result<String> {
         on_own_stack(|| {
             let environment = environment(&self.limits, input.clock)?;
-            self.run(&environment, variables(input)).map_err(|error| source::refused(&error))
+            let root = variables(input, said);
+            self.run(&environment, root).map_err(|error| source::refused(&error))
         })
     }
 
@@ -259,16 +277,34 @@ fn environment(limits: &Limits, clock: Clock) -> Result<Environment<'static>> {
     Ok(environment)
 }
 
+/// What comes from outside: the request's variables, messages, tools.
+fn said(input: &Input) -> Map<String, Json> {
+    let mut said = input.extra.clone();
+    let tools: Vec<Json> = input.tools.iter().map(|tool| tool.0.clone()).collect();
+    said.insert("messages".into(), Json::Array(input.messages.iter().map(message).collect()));
+    said.insert("tools".into(), if tools.is_empty() { Json::Null } else { Json::Array(tools) });
+    said
+}
+
+/// The value with `mark` applied to its texts.
+fn marked(value: &Json, mark: &dyn Fn(&str) -> String) -> Json {
+    match value {
+        Json::String(text) => Json::String(mark(text)),
+        Json::Array(items) => items.iter().map(|item| marked(item, mark)).collect(),
+        Json::Object(fields) => {
+            let fields = fields.iter().map(|(key, value)| (mark(key), marked(value, mark)));
+            Json::Object(fields.collect())
+        }
+        other => other.clone(),
+    }
+}
+
 /// Our variables, after the request's: what the engine sets always wins.
-fn variables(input: &Input) -> Value {
-    let mut root = input.extra.clone();
+fn variables(input: &Input, said: Map<String, Json>) -> Value {
+    let mut root = said;
     for (name, token) in input.special_tokens {
         root.insert(name.clone(), Json::String(token.clone()));
     }
-    let messages = input.messages.iter().map(message).collect();
-    let tools: Vec<Json> = input.tools.iter().map(|tool| tool.0.clone()).collect();
-    root.insert("messages".into(), Json::Array(messages));
-    root.insert("tools".into(), if tools.is_empty() { Json::Null } else { Json::Array(tools) });
     root.insert("documents".into(), Json::Null);
     root.insert("add_generation_prompt".into(), Json::Bool(input.add_generation_prompt));
     Value::from(minijinja::value::Serde(&root))

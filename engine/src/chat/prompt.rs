@@ -1,0 +1,36 @@
+//! From a conversation to the ids of a prompt. Control tokens are those that the template writes:
+//! what somebody says stays text, even where it looks like one. Knows no template and no token.
+//!
+//! How it is told apart: the template renders the conversation twice, as it is and with everything
+//! that was said marked (see [`Guard`](crate::tokenizer::Guard)). If both say the same but for the
+//! marks, the template passes on what it is given and the second shows who wrote what. If not, it
+//! decides by what is said, and the conversation is refused rather than guessed at.
+
+use super::template::{Input, Template};
+use crate::error::{Error, Result, shown};
+use crate::tokenizer::{EncodeOptions, Tokenizer};
+
+/// The ids of the rendered conversation.
+pub fn encode(template: &Template, input: &Input, tokenizer: &Tokenizer) -> Result<Vec<u32>> {
+    let text = template.render(input)?;
+    let guard = tokenizer.guard(&text)?;
+    let Some(marked) = template.render_marked(input, &|said| guard.mark(said)) else {
+        return tokenizer.encode(&text, EncodeOptions::PROMPT);
+    };
+    let marked = marked.map_err(|error| undecided(&error.to_string()))?;
+    let again = guard.restore(&marked);
+    if again != text {
+        let same = again.bytes().zip(text.bytes()).take_while(|(again, text)| again == text);
+        let at = same.count();
+        let rest = &text.as_bytes()[at..text.len().min(at + 40)];
+        return Err(undecided(&format!("from byte {at} of the prompt on: {}", shown(rest))));
+    }
+    tokenizer.encode_guarded(&marked, &guard)
+}
+
+fn undecided(detail: &str) -> Error {
+    Error::Usage(format!(
+        "the chat template decides by what a message says, so that control tokens in a message \
+         cannot be told from its own: {detail}"
+    ))
+}
