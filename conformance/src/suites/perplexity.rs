@@ -18,6 +18,7 @@ pub(super) fn cases() -> Vec<Case> {
         Case::new(format!("perplexity::{model}"), move |run| {
             judge(run, &trace::perplexity(&model)?, &path, &corpus())
         })
+        .requirements(["C20"])
     };
     fixtures().into_iter().map(case).collect()
 }

@@ -2,7 +2,7 @@
 
 use super::load::{self, TokenizerArgs};
 use super::paint::{Paint, When};
-use super::{Output, text, tokens};
+use super::{Output, out_failed, text, tokens};
 use crate::error::{Error, Result};
 use crate::profile::Profile;
 use crate::tokenizer::{EncodeOptions, Found, Origin, Tokenizer};
@@ -105,7 +105,7 @@ impl Tokenize {
         let options = EncodeOptions { add_special: !self.no_bos, parse_special: !self.no_special };
         let ids = tokenizer.encode(&text, options)?;
         if self.json {
-            return output.print(serde_json::json!({ "ids": ids }));
+            return print_json(&ids, output);
         }
         tokens::show(&tokenizer, &ids, Paint::new(self.color), output)?;
         output.print(tokens::closing(&tokenizer, &path, ids.len(), text.len()))
@@ -130,6 +130,13 @@ impl Tokenize {
             (None, None) => Err(Error::Usage("no text: give TEXT, --file or --inp".into())),
         }
     }
+}
+
+/// Writes `{"ids":[…]}` without a copy of ids, of which a text has millions.
+fn print_json(ids: &[u32], output: &mut Output) -> Result<()> {
+    let ids = std::collections::BTreeMap::from([("ids", ids)]);
+    serde_json::to_writer(&mut *output.out, &ids).map_err(|e| out_failed(e.into()))?;
+    output.print("")
 }
 
 /// Ends each text of an .inp file, the last one too.

@@ -104,7 +104,13 @@ impl Found {
     /// folder stands for the tokenizer.json in it.
     pub fn open(path: &Path, choice: &Choice) -> Result<Found> {
         let within = path.join(NEIGHBOUR);
-        let path = if within.is_file() { &within } else { path };
+        let path = match within.is_file() {
+            true => &within,
+            false if path.is_dir() => {
+                return Err(Error::Usage(format!("there is no {NEIGHBOUR} in {}", named(path))));
+            }
+            false => path,
+        };
         let mapped = Mapped::open(path)?;
         if !is_json(mapped.bytes()) {
             let container = Container::of(mapped)?;

@@ -174,6 +174,25 @@ fn single(template: &str, said: &[&str], want: usize) -> Result<(), Failure> {
     }
 }
 
+/// A prompt begins with one BOS, whether the template writes it or not, and whatever is said.
+fn bos() -> Result<(), Failure> {
+    let mut metadata = metadata(&[])?;
+    metadata.set("tokenizer.ggml.add_bos_token", true);
+    let tokenizer = toys::tokenizer(&metadata)?;
+    let bos = tokenizer.info().special("bos").ok_or("the toy has no BOS")?;
+    for template in ["{{ messages[0].content }}", "<|start|>{{ messages[0].content }}"] {
+        for said in ["hello", "<|start|>hello"] {
+            let ids = encode(&tokenizer, template, &[said])?.1?;
+            let count = ids.iter().filter(|id| **id == bos).count();
+            let back = tokenizer.decode(&ids, true)?;
+            if count != 1 || ids.first() != Some(&bos) || back != format!("<|start|>{said}") {
+                return Err(format!("{template} of {said:?}: {ids:?}, which is {back:?}").into());
+            }
+        }
+    }
+    Ok(())
+}
+
 /// What must be refused, with these words.
 fn refused(tokenizer: &Tokenizer, template: &str, said: &str, words: &str) -> Result<(), Failure> {
     match encode(tokenizer, template, &[said])?.1 {
@@ -219,6 +238,7 @@ pub(super) fn cases() -> Vec<Case> {
         Case::new(name(called), move |_| judge())
     };
     let others = [
+        case("bos-once", bos).requirements(["C16"]),
         case("template-asks", asks),
         case("thoughts-are-cut", thoughts),
         case("crate", by_the_crate),

@@ -101,6 +101,7 @@ const LINES: &[Line] = &[
         Says(3, &["no pre-tokeniser \"gpt2\"", "gpt-2"]),
     ),
     line("folder", &["tokenize", "hf", "a", "--json"], Prints("{\"ids\":[64]}\n")),
+    line("folder-without-one", &["tokenize", ".", "a"], Says(2, &["no tokenizer.json in \".\""])),
     line(
         "tokenizer-json",
         &["tokenize", "hf/tokenizer.json", "a", "--json"],
