@@ -155,7 +155,7 @@ impl Backend for Cpu {
             Role::Vector | Role::ExpertBias => Tensor::Vector(weight.all()),
             Role::Table => Tensor::Matrix(weight),
             Role::TiedTable | Role::Matrix | Role::ExpertMatrix => {
-                Tensor::Matrix(weight.arranged(&self.pool, self.precision)?)
+                Tensor::Matrix(weight.arranged(&self.pool)?)
             }
         })
     }

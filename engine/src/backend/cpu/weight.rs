@@ -1,7 +1,7 @@
 //! A tensor in its file, decoded row by row when it is needed; and its copy in the order in which
 //! products read it, if there is one.
 
-use super::matmul::{Arranged, Matrices, Precision};
+use super::matmul::{Arranged, Matrices};
 use super::pool::Pool;
 use crate::error::{Class, Error, Result};
 use crate::loader::Gguf;
@@ -39,9 +39,9 @@ impl Weight {
     }
 
     /// The same, ready to be multiplied with.
-    pub fn arranged(mut self, pool: &Pool, precision: Precision) -> Result<Weight> {
+    pub fn arranged(mut self, pool: &Pool) -> Result<Weight> {
         let matrices = self.matrices(self.rows / self.rows_per_expert.max(1))?;
-        self.arranged = Arranged::new(pool, precision, &matrices).map(Arc::new);
+        self.arranged = Arranged::new(pool, &matrices).map(Arc::new);
         Ok(self)
     }
 

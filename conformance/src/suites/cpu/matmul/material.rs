@@ -77,7 +77,7 @@ impl Material {
     ) -> Result<Vec<f32>, Misfit> {
         let mut out = vec![f32::NAN; x.len() / self.cols * self.rows];
         let w = self.matrices()?;
-        let arranged = Arranged::new(pool, precision, &w);
+        let arranged = Arranged::new(pool, &w);
         let w = arranged.as_ref().map_or(w, Arranged::matrices);
         matmul(pool, precision, &w, x, &mut out)?;
         Ok(out)

@@ -5,8 +5,8 @@
 
 use super::super::level::Level;
 use super::super::pool::Pool;
+use super::Matrices;
 use super::output::Output;
-use super::{Matrices, Precision};
 use crate::quant::Format;
 
 /// Rows that lie together.
@@ -99,10 +99,9 @@ pub struct Arranged {
 struct CacheLine([u8; 64]);
 
 impl Arranged {
-    /// A copy of some matrices; none if they are computed with as they are, in this precision, on
-    /// this machine.
-    pub fn new(pool: &Pool, precision: Precision, w: &Matrices) -> Option<Arranged> {
-        let wanted = precision == Precision::Fast && pool.level() >= Level::Avx2 && !w.eights;
+    /// A copy of some matrices; none if this machine computes with them as they are.
+    pub fn new(pool: &Pool, w: &Matrices) -> Option<Arranged> {
+        let wanted = pool.level() >= Level::Avx2 && !w.eights;
         let layout = layout(w.format).filter(|_| wanted)?;
         let (eights, bytes) = (w.rows.div_ceil(EIGHT), EIGHT * w.row_bytes);
         let total = w.n_matrices * eights * bytes;

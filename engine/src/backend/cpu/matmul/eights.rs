@@ -4,7 +4,7 @@
 //!
 //! All of it is inlined into kernels that are compiled for these instructions.
 
-use super::fast::E2M1;
+use super::fast::codes::E2M1;
 use crate::quant::q4_k;
 use bytemuck::{Pod, Zeroable};
 use std::arch::x86_64::*;
@@ -364,7 +364,9 @@ impl Eights for Q5K {
     fn codes<const PART: usize>(&self, _: Avx2, base: usize, k: usize) -> __m256i {
         // SAFETY: as the argument says.
         unsafe {
-            let fifth = fifth(load(&self.qh[k]), 2 * base + PART);
+            // The base's bits first, as a count that is not known beforehand.
+            let qh = _mm256_srl_epi16(load(&self.qh[k]), _mm_cvtsi32_si128(2 * base as i32));
+            let fifth = fifth(qh, PART);
             _mm256_or_si256(nibbles(&self.qs[base][k], PART == 1), fifth)
         }
     }

@@ -16,6 +16,7 @@ mod kernels;
 mod many;
 mod output;
 mod packed;
+mod scaled;
 mod tree;
 
 pub use arranged::Arranged;
@@ -30,7 +31,7 @@ use thiserror::Error;
 /// How activations enter a product.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Precision {
-    /// As they are. The result has the same bits as with the matrix decoded to F32.
+    /// As they are. Only what every sum of f32 rounds is rounded.
     #[default]
     Exact,
     /// Rounded to 8 bits with a scale for every 32, wherever the matrix has blocks of codes.
@@ -203,10 +204,14 @@ fn product(
         return Ok(());
     }
     let out = Output::new(out);
-    if precision == Precision::Fast && fast::product(pool, w, x, n, &groups, &out) {
-        return Ok(());
+    let of_codes = match precision {
+        Precision::Exact => scaled::product,
+        Precision::Fast => fast::product,
+    };
+    match of_codes(pool, w, x, n, &groups, &out) {
+        true => Ok(()),
+        false => exact::product(pool, w, x, n, &groups, &out),
     }
-    exact::product(pool, w, x, n, &groups, &out)
 }
 
 fn fits(what: &'static str, want: usize, got: usize) -> Result<(), Misfit> {

@@ -11,20 +11,20 @@ use bytemuck::Pod;
 use half::f16;
 
 /// Unpacks the blocks of up to a strip's columns of matrix row `row` of the eight.
-pub(super) type Unpack = fn(blocks: &[u8], row: usize, strip: &mut Strip);
+pub(in super::super) type Unpack = fn(blocks: &[u8], row: usize, strip: &mut Strip);
 
 /// How a format's codes are to be multiplied.
 #[derive(Clone, Copy)]
-pub(super) struct Coded {
+pub(in super::super) struct Coded {
     /// Groups in 32 columns: 1 or 2.
-    pub(super) halves: usize,
+    pub(in super::super) halves: usize,
     /// The code that stands for nothing. Codes are unsigned and at most 63, except wide ones.
-    pub(super) zero: i32,
+    pub(in super::super) zero: i32,
     /// Whether codes are signed bytes of full width; their zero is 0.
-    pub(super) wide: bool,
+    pub(in super::super) wide: bool,
     /// Whether groups have a minimum.
-    pub(super) mins: bool,
-    pub(super) unpack: Unpack,
+    pub(in super::super) mins: bool,
+    pub(in super::super) unpack: Unpack,
 }
 
 const fn coded(halves: usize, zero: i32, unpack: Unpack) -> Coded {
@@ -68,7 +68,7 @@ macro_rules! table {
 }
 
 /// How to multiply a format's codes; none for plain numbers.
-pub(super) fn of(format: &Format, level: Level) -> Option<Coded> {
+pub(in super::super) fn of(format: &Format, level: Level) -> Option<Coded> {
     #[cfg(target_arch = "x86_64")]
     if level >= Level::Avx2 {
         return table!(super::codes_avx2, format.name);
@@ -82,7 +82,7 @@ fn half(stored: [u8; 2]) -> f32 {
     f16::from_le_bytes(stored).to_f32()
 }
 
-pub(super) fn blocks<B: Pod>(bytes: &[u8]) -> impl Iterator<Item = &B> {
+pub(in super::super) fn blocks<B: Pod>(bytes: &[u8]) -> impl Iterator<Item = &B> {
     bytes.chunks_exact(size_of::<B>()).map(bytemuck::from_bytes)
 }
 
@@ -100,7 +100,7 @@ pub(in super::super) const E2M1: [u8; 16] =
     [12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0];
 
 #[inline(always)]
-pub(super) fn q4_0(bytes: &[u8], row: usize, strip: &mut Strip) {
+pub(in super::super) fn q4_0(bytes: &[u8], row: usize, strip: &mut Strip) {
     for (b, block) in blocks::<q4_0::Block>(bytes).enumerate() {
         nibbles(&block.qs, strip.codes(row, 32 * b, 32), |code| code);
         strip.scales[b][row] = half(block.d);
@@ -108,7 +108,7 @@ pub(super) fn q4_0(bytes: &[u8], row: usize, strip: &mut Strip) {
 }
 
 #[inline(always)]
-pub(super) fn q4_1(bytes: &[u8], row: usize, strip: &mut Strip) {
+pub(in super::super) fn q4_1(bytes: &[u8], row: usize, strip: &mut Strip) {
     for (b, block) in blocks::<q4_1::Block>(bytes).enumerate() {
         nibbles(&block.qs, strip.codes(row, 32 * b, 32), |code| code);
         (strip.scales[b][row], strip.mins[b][row]) = (half(block.d), half(block.m));
@@ -124,7 +124,7 @@ fn fifths(qh: [u8; 4], out: &mut [u8]) {
 }
 
 #[inline(always)]
-pub(super) fn q5_0(bytes: &[u8], row: usize, strip: &mut Strip) {
+pub(in super::super) fn q5_0(bytes: &[u8], row: usize, strip: &mut Strip) {
     for (b, block) in blocks::<q5_0::Block>(bytes).enumerate() {
         let out = strip.codes(row, 32 * b, 32);
         nibbles(&block.qs, out, |code| code);
@@ -134,7 +134,7 @@ pub(super) fn q5_0(bytes: &[u8], row: usize, strip: &mut Strip) {
 }
 
 #[inline(always)]
-pub(super) fn q5_1(bytes: &[u8], row: usize, strip: &mut Strip) {
+pub(in super::super) fn q5_1(bytes: &[u8], row: usize, strip: &mut Strip) {
     for (b, block) in blocks::<q5_1::Block>(bytes).enumerate() {
         let out = strip.codes(row, 32 * b, 32);
         nibbles(&block.qs, out, |code| code);
@@ -145,7 +145,7 @@ pub(super) fn q5_1(bytes: &[u8], row: usize, strip: &mut Strip) {
 }
 
 #[inline(always)]
-pub(super) fn q8_0(bytes: &[u8], row: usize, strip: &mut Strip) {
+pub(in super::super) fn q8_0(bytes: &[u8], row: usize, strip: &mut Strip) {
     for (b, block) in blocks::<q8_0::Block>(bytes).enumerate() {
         let codes: &[u8; 32] = bytemuck::cast_ref(&block.qs);
         strip.codes(row, 32 * b, 32).copy_from_slice(codes);
@@ -154,7 +154,7 @@ pub(super) fn q8_0(bytes: &[u8], row: usize, strip: &mut Strip) {
 }
 
 #[inline(always)]
-pub(super) fn q2_k(bytes: &[u8], row: usize, strip: &mut Strip) {
+pub(in super::super) fn q2_k(bytes: &[u8], row: usize, strip: &mut Strip) {
     for (b, block) in blocks::<q2_k::Block>(bytes).enumerate() {
         let (d, dmin) = (half(block.d), half(block.dmin));
         for sub in 0..16 {
@@ -171,7 +171,7 @@ pub(super) fn q2_k(bytes: &[u8], row: usize, strip: &mut Strip) {
 }
 
 #[inline(always)]
-pub(super) fn q3_k(bytes: &[u8], row: usize, strip: &mut Strip) {
+pub(in super::super) fn q3_k(bytes: &[u8], row: usize, strip: &mut Strip) {
     for (b, block) in blocks::<q3_k::Block>(bytes).enumerate() {
         let d = half(block.d);
         for sub in 0..16 {
@@ -187,7 +187,7 @@ pub(super) fn q3_k(bytes: &[u8], row: usize, strip: &mut Strip) {
 }
 
 #[inline(always)]
-pub(super) fn q4_k(bytes: &[u8], row: usize, strip: &mut Strip) {
+pub(in super::super) fn q4_k(bytes: &[u8], row: usize, strip: &mut Strip) {
     for (b, block) in blocks::<q4_k::Block>(bytes).enumerate() {
         for (pair, bytes) in block.qs.as_chunks::<32>().0.iter().enumerate() {
             nibbles(bytes, strip.codes(row, 256 * b + 64 * pair, 64), |code| code);
@@ -202,7 +202,7 @@ pub(super) fn q4_k(bytes: &[u8], row: usize, strip: &mut Strip) {
 }
 
 #[inline(always)]
-pub(super) fn q5_k(bytes: &[u8], row: usize, strip: &mut Strip) {
+pub(in super::super) fn q5_k(bytes: &[u8], row: usize, strip: &mut Strip) {
     for (b, block) in blocks::<q5_k::Block>(bytes).enumerate() {
         let (d, dmin) = (half(block.d), half(block.dmin));
         for sub in 0..8 {
@@ -220,7 +220,7 @@ pub(super) fn q5_k(bytes: &[u8], row: usize, strip: &mut Strip) {
 }
 
 #[inline(always)]
-pub(super) fn q6_k(bytes: &[u8], row: usize, strip: &mut Strip) {
+pub(in super::super) fn q6_k(bytes: &[u8], row: usize, strip: &mut Strip) {
     for (b, block) in blocks::<q6_k::Block>(bytes).enumerate() {
         let d = half(block.d);
         for sub in 0..16 {
@@ -237,7 +237,7 @@ pub(super) fn q6_k(bytes: &[u8], row: usize, strip: &mut Strip) {
 }
 
 #[inline(always)]
-pub(super) fn iq4_nl(bytes: &[u8], row: usize, strip: &mut Strip) {
+pub(in super::super) fn iq4_nl(bytes: &[u8], row: usize, strip: &mut Strip) {
     for (b, block) in blocks::<iq4_nl::Block>(bytes).enumerate() {
         let value = |index: u8| iq4_nl::VALUES[usize::from(index & 15)] as u8;
         nibbles(&block.qs, strip.codes(row, 32 * b, 32), value);
@@ -247,14 +247,14 @@ pub(super) fn iq4_nl(bytes: &[u8], row: usize, strip: &mut Strip) {
 
 /// The scale of a sub-block.
 #[inline(always)]
-pub(super) fn iq4_xs_scale(block: &iq4_xs::Block, sub: usize) -> f32 {
+pub(in super::super) fn iq4_xs_scale(block: &iq4_xs::Block, sub: usize) -> f32 {
     let low = block.scales_l[sub / 2] >> (sub % 2 * 4) & 15;
     let high = (u16::from_le_bytes(block.scales_h) >> (2 * sub) & 3) as u8;
     f32::from((low | high << 4) as i8 - 32)
 }
 
 #[inline(always)]
-pub(super) fn iq4_xs(bytes: &[u8], row: usize, strip: &mut Strip) {
+pub(in super::super) fn iq4_xs(bytes: &[u8], row: usize, strip: &mut Strip) {
     for (b, block) in blocks::<iq4_xs::Block>(bytes).enumerate() {
         let d = half(block.d);
         let value = |index: u8| iq4_nl::VALUES[usize::from(index & 15)] as u8;
@@ -266,7 +266,7 @@ pub(super) fn iq4_xs(bytes: &[u8], row: usize, strip: &mut Strip) {
 }
 
 #[inline(always)]
-pub(super) fn mxfp4(bytes: &[u8], row: usize, strip: &mut Strip) {
+pub(in super::super) fn mxfp4(bytes: &[u8], row: usize, strip: &mut Strip) {
     for (b, block) in blocks::<mxfp4::Block>(bytes).enumerate() {
         let value = |code: u8| E2M1[usize::from(code & 15)];
         nibbles(&block.qs, strip.codes(row, 32 * b, 32), value);
@@ -276,7 +276,7 @@ pub(super) fn mxfp4(bytes: &[u8], row: usize, strip: &mut Strip) {
 }
 
 #[inline(always)]
-pub(super) fn nvfp4(bytes: &[u8], row: usize, strip: &mut Strip) {
+pub(in super::super) fn nvfp4(bytes: &[u8], row: usize, strip: &mut Strip) {
     for (b, block) in blocks::<nvfp4::Block>(bytes).enumerate() {
         let value = |code: u8| E2M1[usize::from(code & 15)];
         for group in 0..4 {

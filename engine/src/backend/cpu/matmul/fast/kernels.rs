@@ -21,8 +21,15 @@ pub(super) type Line = fn(w: &[u8], x: &Row, sums: &mut Sums);
 /// Puts eight matrix rows, given as arranged blocks, into a panel that has room for them.
 pub(super) type Fill = fn(w: &[u8], panel: &mut Panel);
 
+/// With codes as wide as `Coded` says, and always narrow.
+#[derive(Clone, Copy)]
+pub(super) struct Fills {
+    pub(super) whole: Fill,
+    pub(super) narrow: Fill,
+}
+
 /// What reads a format's arranged blocks; nothing on a machine that does not.
-pub(super) fn arranged(format: &str, level: Level) -> Option<(Line, Fill)> {
+pub(super) fn arranged(format: &str, level: Level) -> Option<(Line, Fills)> {
     #[cfg(target_arch = "x86_64")]
     if level >= Level::Avx2 {
         return super::lines::of(format);

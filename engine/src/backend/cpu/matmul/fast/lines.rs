@@ -1,22 +1,26 @@
 //! AVX2 for one row of activations, and for filling panels: blocks of eight rows as they lie
 //! arranged. Sums are those of `kernels`, to the bit, as whole numbers have no order.
 
-use super::kernels::{Fill, Line, Sums};
+use super::kernels::{Fills, Line, Sums};
 use super::panel::{Panel, REGISTERS, Register};
 use super::rounded::{Block, Row};
 use crate::backend::cpu::matmul::eights::{self, Avx2, Eights};
 use std::arch::x86_64::*;
 
 /// The kernels for a format, on a machine that has AVX2, FMA and F16C.
-pub(super) fn of(format: &str) -> Option<(Line, Fill)> {
+pub(super) fn of(format: &str) -> Option<(Line, Fills)> {
     macro_rules! named {
         ($($name:literal $eights:ident)*) => {
             match format {
                 $($name => Some((
                     // SAFETY: the caller vouches for the machine.
                     |w, x, sums| unsafe { line::<eights::$eights>(w, x, sums) },
-                    // SAFETY: as above.
-                    |w, panel| unsafe { fill::<eights::$eights>(w, panel) },
+                    Fills {
+                        // SAFETY: as above.
+                        whole: |w, panel| unsafe { fill::<eights::$eights, false>(w, panel) },
+                        // SAFETY: as above.
+                        narrow: |w, panel| unsafe { fill::<eights::$eights, true>(w, panel) },
+                    },
                 )),)*
                 _ => None,
             }
@@ -97,10 +101,10 @@ fn block<F: Eights, const PART: usize>(
 }
 
 #[target_feature(enable = "avx2,fma,f16c")]
-fn fill<F: Eights>(w: &[u8], panel: &mut Panel) {
+fn fill<F: Eights, const NARROW: bool>(w: &[u8], panel: &mut Panel) {
     // SAFETY: this is compiled for them.
     let on = unsafe { Avx2::new() };
-    let registers = if F::WIDE { 2 * REGISTERS } else { REGISTERS };
+    let registers = if F::WIDE && !NARROW { 2 * REGISTERS } else { REGISTERS };
     let blocks = F::BASES * F::PARTS;
     let codes = panel.codes.chunks_exact_mut(blocks * registers);
     let scales = panel.scales.chunks_exact_mut(blocks * F::HALVES);
@@ -122,13 +126,13 @@ fn fill<F: Eights>(w: &[u8], panel: &mut Panel) {
             }
         }
         for (base, codes) in codes.chunks_exact_mut(F::PARTS * registers).enumerate() {
-            put::<F, 0>(on, w, base, codes);
+            put::<F, NARROW, 0>(on, w, base, codes);
             if F::PARTS > 1 {
-                put::<F, 1>(on, w, base, codes);
+                put::<F, NARROW, 1>(on, w, base, codes);
             }
             if F::PARTS > 2 {
-                put::<F, 2>(on, w, base, codes);
-                put::<F, 3>(on, w, base, codes);
+                put::<F, NARROW, 2>(on, w, base, codes);
+                put::<F, NARROW, 3>(on, w, base, codes);
             }
         }
     }
@@ -149,8 +153,13 @@ const TWO: [[u8; 32]; 2] = {
 
 /// The codes of one part.
 #[inline(always)]
-fn put<F: Eights, const PART: usize>(on: Avx2, w: &F, base: usize, out: &mut [Register]) {
-    let registers = if F::WIDE { 2 * REGISTERS } else { REGISTERS };
+fn put<F: Eights, const NARROW: bool, const PART: usize>(
+    on: Avx2,
+    w: &F,
+    base: usize,
+    out: &mut [Register],
+) {
+    let registers = if F::WIDE && !NARROW { 2 * REGISTERS } else { REGISTERS };
     let out = &mut out[PART * registers..][..registers];
     for k in 0..REGISTERS {
         // SAFETY: the machine has the instructions, and registers are aligned to their 32 bytes.
@@ -159,7 +168,7 @@ fn put<F: Eights, const PART: usize>(on: Avx2, w: &F, base: usize, out: &mut [Re
             let mut store = |at: usize, values| {
                 _mm256_store_si256(out[at].0.as_mut_ptr().cast(), values);
             };
-            if F::WIDE {
+            if F::WIDE && !NARROW {
                 // The first two and the last two bytes of each row, which become 16 bits wide.
                 let two = |places: &[u8; 32]| {
                     let places = _mm256_loadu_si256(places.as_ptr().cast());

@@ -3,39 +3,35 @@
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
-mod codes;
+pub(super) mod codes;
 #[cfg(target_arch = "x86_64")]
 mod codes_avx2;
 mod kernels;
 #[cfg(target_arch = "x86_64")]
 mod lines;
-mod panel;
+pub(super) mod panel;
 mod rounded;
 #[cfg(target_arch = "x86_64")]
 mod rounded_avx2;
-mod strip;
+pub(super) mod source;
+pub(super) mod strip;
 
 use super::groups::{Group, Groups, Row};
 use super::output::Output;
-use super::{Matrices, arranged, rows_to_read, spread};
+use super::{Matrices, rows_to_read, spread};
 use crate::backend::cpu::pool::Pool;
-use codes::Coded;
-pub(super) use codes::E2M1;
-use kernels::{Arrange, Fill, Kernels, Line, Sums};
+use kernels::{Kernels, Line, Short, Sums, Tile};
 use panel::{ABREAST, Panel};
 use rounded::Rounded;
+use source::Source;
 use std::cell::RefCell;
-use std::ops::Range;
-use strip::{BLOCK, GROUP_ROWS, STRIP, Strip};
+use strip::{GROUP_ROWS, Strip};
 
 /// More activation rows than these are worth arranging the matrix for.
 const FEW: usize = 3;
 /// Bytes of panels and of activations that share the second cache.
 const NEAR_PANELS: usize = 200 << 10;
 const NEAR_ROWS: usize = 150 << 10;
-
-/// Bytes of a strip's row in any format that can be arranged: Q8_0 has most.
-const MOST_BYTES: usize = STRIP / 32 * 34;
 
 /// What a thread works in; kept from product to product.
 struct Scratch {
@@ -54,13 +50,13 @@ thread_local! {
 
 /// Everything that is the same for all items.
 struct Plan<'p> {
-    w: &'p Matrices<'p>,
+    source: Source<'p>,
     x: Rounded,
     out: &'p Output<'p>,
-    coded: Coded,
-    kernels: Kernels,
+    short: Short,
+    tiles: Option<&'static [Tile]>,
     /// For rows that lie together.
-    arranged: Option<(Line, Fill)>,
+    line: Option<Line>,
 }
 
 /// Whether the matrix has codes to multiply, and if so, the products.
@@ -76,9 +72,11 @@ pub(super) fn product(
         return false;
     };
     let x = Rounded::new(pool, &coded, x, n, w.cols);
-    let kernels = kernels::of(&coded, pool.level());
-    let arranged = kernels::arranged(w.format.name, pool.level()).filter(|_| w.eights);
-    let plan = Plan { w, x, out, coded, kernels, arranged };
+    let Kernels { short, tiles } = kernels::of(&coded, pool.level());
+    let (tiles, arrange) = tiles.unzip();
+    let (line, fills) = kernels::arranged(w.format.name, pool.level()).unzip();
+    let source = Source { w, coded, arrange, fill: fills.map(|fills| fills.whole) };
+    let plan = Plan { source, x, out, short, tiles, line: line.filter(|_| w.eights) };
     let item_rows = plan.item_rows(pool, groups);
     let items = w.rows.div_ceil(item_rows);
     let n_outputs = groups.0.iter().map(|group| group.rows.len()).sum::<usize>() * w.rows;
@@ -94,25 +92,25 @@ impl Plan<'_> {
     /// Matrix rows that a thread takes at a time, in whole groups.
     fn item_rows(&self, pool: &Pool, groups: &Groups) -> usize {
         if groups.0.iter().all(|group| group.rows.len() <= FEW) {
-            return rows_to_read(pool, self.w.rows);
+            return rows_to_read(pool, self.source.w.rows);
         }
-        let panel_bytes = GROUP_ROWS * self.w.cols.max(1) * if self.coded.wide { 2 } else { 1 };
+        let panel_bytes =
+            GROUP_ROWS * self.source.w.cols.max(1) * if self.source.coded.wide { 2 } else { 1 };
         let panels = (NEAR_PANELS / panel_bytes).clamp(ABREAST, 8) / ABREAST * ABREAST;
         panels * GROUP_ROWS
     }
 
     fn item(&self, group: &Group, first: usize, last: usize, scratch: &mut Scratch) {
         let few = group.rows.len() <= FEW;
-        match self.kernels.tiles {
-            Some((tiles, arrange)) if !few => {
+        match self.tiles {
+            Some(tiles) if !few => {
                 let n_panels = (last - first).div_ceil(GROUP_ROWS);
                 scratch.panels.resize_with(n_panels.max(scratch.panels.len()), Panel::default);
                 for (p, panel) in scratch.panels[..n_panels].iter_mut().enumerate() {
                     let rows = first + p * GROUP_ROWS..last.min(first + (p + 1) * GROUP_ROWS);
-                    panel.resize(&self.coded, self.x.n_blocks());
-                    self.fill(group.matrix, rows, &mut scratch.strip, arrange, panel);
+                    self.source.fill(group.matrix, rows, &mut scratch.strip, panel);
                 }
-                let near = (NEAR_ROWS / self.w.cols.max(1)).max(2 * tiles.len());
+                let near = (NEAR_ROWS / self.source.w.cols.max(1)).max(2 * tiles.len());
                 for rows in group.rows.chunks(near) {
                     for (at, panels) in scratch.panels[..n_panels].chunks(ABREAST).enumerate() {
                         let first = first + at * ABREAST * GROUP_ROWS;
@@ -128,71 +126,10 @@ impl Plan<'_> {
         }
     }
 
-    fn fill(
-        &self,
-        matrix: usize,
-        rows: Range<usize>,
-        strip: &mut Strip,
-        arrange: Arrange,
-        panel: &mut Panel,
-    ) {
-        if let Some((_, fill)) = self.arranged {
-            return fill(self.w.eight(matrix, rows.start), panel);
-        }
-        self.strips(matrix, rows, strip, |strip, start, n_blocks| {
-            arrange(strip, n_blocks, start, panel);
-        });
-    }
-
-    /// Up to eight matrix rows, a strip at a time; the last stands in for rows that the matrix does
-    /// not have.
-    fn strips(
-        &self,
-        matrix: usize,
-        rows: Range<usize>,
-        strip: &mut Strip,
-        mut each: impl FnMut(&Strip, usize, usize),
-    ) {
-        let format = self.w.format;
-        let bytes = |cols: usize| cols / format.block_len * format.block_bytes;
-        let mut taken = [0; MOST_BYTES];
-        for start in (0..self.w.cols).step_by(STRIP) {
-            let cols = STRIP.min(self.w.cols - start);
-            let own = bytes(start)..bytes(start + cols);
-            for row in 0..GROUP_ROWS {
-                let blocks = if self.w.eights {
-                    self.taken(matrix, rows.start, row, own.clone(), &mut taken)
-                } else {
-                    &self.w.row(matrix, (rows.start + row).min(rows.end - 1))[own.clone()]
-                };
-                (self.coded.unpack)(blocks, row, strip);
-            }
-            each(strip, start / BLOCK, cols / BLOCK);
-        }
-    }
-
-    /// Some of a row's blocks, out of eight that lie together: where the machine reads no others.
-    fn taken<'t>(
-        &self,
-        matrix: usize,
-        first: usize,
-        row: usize,
-        own: Range<usize>,
-        taken: &'t mut [u8; MOST_BYTES],
-    ) -> &'t [u8] {
-        let (block, taken) = (self.w.format.block_bytes, &mut taken[..own.len()]);
-        let eight = &self.w.eight(matrix, first)[GROUP_ROWS * own.start..GROUP_ROWS * own.end];
-        if let Some(layout) = arranged::layout(self.w.format) {
-            let blocks = taken.chunks_exact_mut(block).zip(eight.chunks_exact(GROUP_ROWS * block));
-            blocks.for_each(|(taken, eight)| layout.take(eight, row, taken));
-        }
-        taken
-    }
-
     fn short(&self, group: &Group, first: usize, last: usize, scratch: &mut Scratch) {
         let Scratch { strip, sums, .. } = scratch;
-        if let Some((line, _)) = self.arranged {
-            let w = self.w.eight(group.matrix, first);
+        if let Some(line) = self.line {
+            let w = self.source.w.eight(group.matrix, first);
             for row in &group.rows {
                 let mut sums = [0.0; GROUP_ROWS];
                 line(w, &self.x.row(row.x, 0), &mut sums);
@@ -202,23 +139,16 @@ impl Plan<'_> {
         }
         sums.clear();
         sums.resize(group.rows.len(), [0.0; GROUP_ROWS]);
-        self.strips(group.matrix, first..last, strip, |strip, start, n_blocks| {
+        self.source.strips(group.matrix, first..last, strip, |strip, start, n_blocks| {
             for (row, sums) in group.rows.iter().zip(&mut *sums) {
-                (self.kernels.short)(strip, n_blocks, &self.x.row(row.x, start), sums);
+                (self.short)(strip, n_blocks, &self.x.row(row.x, start), sums);
             }
         });
         self.write(&group.rows, sums, first, last);
     }
 
     /// One or two panels, whose rows are those from `first` on.
-    fn tiles(
-        &self,
-        tiles: &[kernels::Tile],
-        panels: &[Panel],
-        rows: &[Row],
-        first: usize,
-        last: usize,
-    ) {
+    fn tiles(&self, tiles: &[Tile], panels: &[Panel], rows: &[Row], first: usize, last: usize) {
         // The last panel stands in for one that the matrix does not have.
         let [a, b] = [0, 1].map(|p| &panels[p.min(panels.len() - 1)]);
         for rows in rows.chunks(tiles.len()) {
@@ -235,7 +165,7 @@ impl Plan<'_> {
 
     fn write(&self, rows: &[Row], sums: &[Sums], first: usize, last: usize) {
         for (row, sums) in rows.iter().zip(sums) {
-            let at = row.out * self.w.rows + first;
+            let at = row.out * self.source.w.rows + first;
             match last - first {
                 // SAFETY: the place belongs to these matrix rows and this activation row, and
                 // each pair of the two is in one item of the dispatch.

@@ -7,28 +7,28 @@ use super::strip::GROUP_ROWS;
 /// A register's worth.
 #[derive(Clone, Copy)]
 #[repr(C, align(32))]
-pub(super) struct Register(pub(super) [u8; 32]);
+pub(in super::super) struct Register(pub(in super::super) [u8; 32]);
 
 /// Eight whole rows.
 #[derive(Clone, Default)]
-pub(super) struct Panel {
+pub(in super::super) struct Panel {
     /// `[block][columns of four, or two if wide]`, each of all rows, four bytes a row.
-    pub(super) codes: Vec<Register>,
+    pub(in super::super) codes: Vec<Register>,
     /// `[group]`
-    pub(super) scales: Vec<[f32; GROUP_ROWS]>,
+    pub(in super::super) scales: Vec<[f32; GROUP_ROWS]>,
     /// `[group]`
-    pub(super) mins: Vec<[f32; GROUP_ROWS]>,
+    pub(in super::super) mins: Vec<[f32; GROUP_ROWS]>,
 }
 
 /// Panels that a tile covers.
-pub(super) const ABREAST: usize = 2;
+pub(in super::super) const ABREAST: usize = 2;
 
 /// Registers that hold a block of narrow codes; wide ones take twice as many.
-pub(super) const REGISTERS: usize = 8;
+pub(in super::super) const REGISTERS: usize = 8;
 
 impl Panel {
     /// Makes room for so many blocks.
-    pub(super) fn resize(&mut self, coded: &Coded, n_blocks: usize) {
+    pub(in super::super) fn resize(&mut self, coded: &Coded, n_blocks: usize) {
         let registers = if coded.wide { 2 * REGISTERS } else { REGISTERS };
         self.codes.resize(n_blocks * registers, Register([0; 32]));
         self.scales.resize(n_blocks * coded.halves, [0.0; GROUP_ROWS]);

@@ -78,10 +78,6 @@ impl Rounded {
         Rounded { n_blocks, blocks, wide }
     }
 
-    pub(super) fn n_blocks(&self) -> usize {
-        self.n_blocks
-    }
-
     /// One row from block `first` on.
     pub(super) fn row(&self, row: usize, first: usize) -> Row<'_> {
         let blocks = row * self.n_blocks + first..(row + 1) * self.n_blocks;
