@@ -10,6 +10,25 @@ use super::template::{Input, Template};
 use crate::error::{Error, Result, shown};
 use crate::tokenizer::{EncodeOptions, Tokenizer};
 
+/// Names that templates have for tokens with a job.
+const NAMES: &[(&str, &str)] = &[
+    ("bos", "bos_token"),
+    ("eos", "eos_token"),
+    ("unknown", "unk_token"),
+    ("padding", "pad_token"),
+];
+
+/// What a template calls the vocabulary's tokens, and their texts.
+pub fn special_tokens(tokenizer: &Tokenizer) -> Result<Vec<(String, String)>> {
+    let mut tokens = Vec::new();
+    for (job, name) in NAMES {
+        if let Some(id) = tokenizer.info().special(job) {
+            tokens.push((name.to_string(), tokenizer.decode(&[id], true)?));
+        }
+    }
+    Ok(tokens)
+}
+
 /// The ids of the rendered conversation.
 pub fn encode(template: &Template, input: &Input, tokenizer: &Tokenizer) -> Result<Vec<u32>> {
     let text = template.render(input)?;

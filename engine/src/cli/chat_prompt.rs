@@ -29,14 +29,6 @@ impl FromStr for Date {
     }
 }
 
-/// Names that templates have for tokens with a job.
-const NAMES: &[(&str, &str)] = &[
-    ("bos", "bos_token"),
-    ("eos", "eos_token"),
-    ("unknown", "unk_token"),
-    ("padding", "pad_token"),
-];
-
 /// The ids of the prompt, ending where the assistant begins to speak.
 pub(super) fn ids(
     metadata: &Metadata,
@@ -46,17 +38,11 @@ pub(super) fn ids(
 ) -> Result<Vec<u32>> {
     let source = metadata.bytes("tokenizer.chat_template")?;
     let template = Template::from_bytes(source, Limits::default())?;
-    let mut special_tokens = Vec::new();
-    for (job, name) in NAMES {
-        if let Some(id) = tokenizer.info().special(job) {
-            special_tokens.push((name.to_string(), tokenizer.decode(&[id], true)?));
-        }
-    }
     let input = template::Input {
         messages: &[Message::new(Role::User, said)],
         tools: &[],
         add_generation_prompt: true,
-        special_tokens: &special_tokens,
+        special_tokens: &prompt::special_tokens(tokenizer)?,
         extra: &serde_json::Map::new(),
         clock: date.map_or_else(Clock::now, |date| date.0),
     };

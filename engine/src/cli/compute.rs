@@ -2,7 +2,7 @@
 //! are written once for all devices: they are a [`Work`], and the device is chosen here.
 
 use super::progress::Progress;
-use super::{LoadArgs, Output, ReadArgs, TokenizerArgs, load};
+use super::{LoadArgs, Output, ReadArgs, TokenizerArgs, load, tokens};
 use crate::backend::Backend;
 use crate::backend::cpu::Cpu;
 use crate::backend::cpu::matmul::Precision;
@@ -99,10 +99,15 @@ pub(super) struct Ready<B: Backend> {
 
 impl<B: Backend> Ready<B> {
     /// The model's tokenizer: the one that was named, the model's own, or a tokenizer.json beside
-    /// it; checked against the rows of the model's embedding.
-    pub(super) fn tokenizer(&self, args: &TokenizerArgs) -> Result<Tokenizer> {
+    /// it; checked against the rows of the model's embedding. Says on standard error what it is.
+    pub(super) fn tokenizer(&self, args: &TokenizerArgs, output: &mut Output) -> Result<Tokenizer> {
         let choice = args.choice(None, self.profile);
-        Ok(Found::of_gguf(&self.path, &self.file, &choice)?.tokenizer)
+        let found = Found::of_gguf(&self.path, &self.file, &choice);
+        let facts = tokens::facts(&found);
+        let tokenizer = found?.tokenizer;
+        let facts: Vec<_> = facts.iter().map(|(name, fact)| format!("{name}: {fact}")).collect();
+        output.say(facts.join("; "));
+        Ok(tokenizer)
     }
 }
 

@@ -74,7 +74,7 @@ impl Perplexity {
 
 impl Work for Perplexity {
     fn run<B: Backend>(&self, mut ready: Ready<B>, output: &mut Output) -> Result<()> {
-        let tokenizer = ready.tokenizer(&self.compute.load.tokenizer)?;
+        let tokenizer = ready.tokenizer(&self.compute.load.tokenizer, output)?;
         let settings = self.settings(&tokenizer, ready.kv)?;
         let ids = tokenizer.encode(text::read(&self.file)?, EncodeOptions::TEXT)?;
         let cut = settings.cut(ids.len())?;

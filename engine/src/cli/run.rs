@@ -173,7 +173,7 @@ impl Run {
 
 impl Work for Run {
     fn run<B: Backend>(&self, mut ready: Ready<B>, output: &mut Output) -> Result<()> {
-        let tokenizer = ready.tokenizer(&self.compute.load.tokenizer)?;
+        let tokenizer = ready.tokenizer(&self.compute.load.tokenizer, output)?;
         let mut answer = Answer::new(&tokenizer, self.chat, &self.stop)?;
         let made = self.generate(&mut ready, &tokenizer, &mut answer, |text| {
             if !self.json && !text.is_empty() {

@@ -11,6 +11,7 @@ use super::pieces::{Pieces, TokenType};
 use super::special::{Part, Specials};
 use super::{EncodeOptions, Tokenizer};
 use crate::error::{Error, Result};
+use std::collections::HashSet;
 
 /// Characters that no text should hold (Unicode calls them noncharacters), and for texts that hold
 /// them nevertheless, private ones.
@@ -71,7 +72,7 @@ impl Tokenizer {
         ends.sort_unstable();
         ends.dedup();
         let least = *STAND_INS[0].start();
-        let used: Vec<char> = prompt.chars().filter(|char| *char >= least).collect();
+        let used: HashSet<char> = prompt.chars().filter(|char| *char >= least).collect();
         let free = STAND_INS.into_iter().flatten().filter(|char| !used.contains(char));
         let swaps: Vec<_> = ends.iter().copied().zip(free).collect();
         match swaps.len() < ends.len() {
@@ -109,6 +110,8 @@ impl Tokenizer {
     /// of it is trusted, if no control token is there but the frame's.
     fn encode_unmixed(&self, marked: &str, guard: &Guard) -> Result<Vec<u32>> {
         let text = guard.restore(marked);
+        // First, because it refuses a long text.
+        let ids = self.encode(&text, EncodeOptions::PROMPT)?;
         for (id, control) in controls(&self.pieces) {
             let Ok(control) = std::str::from_utf8(control) else { continue };
             let count = |text: &str| text.matches(control).count();
@@ -119,6 +122,6 @@ impl Tokenizer {
                 )));
             }
         }
-        self.encode(&text, EncodeOptions::PROMPT)
+        Ok(ids)
     }
 }
