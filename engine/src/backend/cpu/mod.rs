@@ -28,7 +28,7 @@ use matmul::{Misfit, Pair, Precision};
 use pool::Pool;
 use std::sync::{Arc, OnceLock};
 
-/// A weight: a matrix where it lies in its file, or a vector decoded once.
+/// A weight: a matrix in its file and as products read it, or a vector decoded once.
 #[derive(Debug, Clone)]
 pub enum Tensor {
     /// Decoded row by row.
