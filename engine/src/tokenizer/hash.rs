@@ -205,7 +205,7 @@ impl Index {
         Index { slots: table((0, NO_ID), slots_for(count)), by: multiplier() }
     }
 
-    #[inline]
+    #[inline(always)]
     fn hash(&self, key: &[u8]) -> u64 {
         let mut hash = key.len() as u64 ^ self.by;
         let (words, rest) = key.as_chunks::<8>();
@@ -260,23 +260,29 @@ impl Index {
         self.find(self.hash(key), |id| string(id) == Some(key))
     }
 
-    /// The ids of all `keys`, in order, in less time than one after another: while one waits for
-    /// memory, so do the others. Meant for as many keys as caches that are near have room for.
-    pub(crate) fn get_all<'k, 's>(
+    /// The ids of all `keys`, pieces of `texts` by where they begin and end, in less time than one
+    /// after another: while one waits for memory, so do the others. Meant for as many keys as
+    /// caches that are near have room for.
+    pub(crate) fn get_all<'s>(
         &self,
-        keys: impl Iterator<Item = &'k [u8]> + Clone,
+        texts: &[u8],
+        keys: &[(usize, usize)],
         string: impl Fn(u32) -> Option<&'s [u8]>,
         ids: &mut Vec<Option<u32>>,
     ) {
-        let hashes: Vec<u64> = keys.clone().map(|key| self.call(key)).collect();
+        let mut hashes = Vec::with_capacity(keys.len());
+        for &(start, end) in keys {
+            hashes.push(self.call(&texts[start..end]));
+        }
         for hash in &hashes {
             let likely = self.find(*hash, |_| true);
             prefetch(likely.and_then(&string).unwrap_or_default(), 0);
         }
         ids.clear();
-        ids.extend(
-            keys.zip(hashes).map(|(key, hash)| self.find(hash, |id| string(id) == Some(key))),
-        );
+        for (&(start, end), hash) in keys.iter().zip(hashes) {
+            let key = &texts[start..end];
+            ids.push(self.find(hash, |id| string(id) == Some(key)));
+        }
     }
 
     /// The first id whose string has, as far as a slot tells, this hash and is the one meant.

@@ -188,9 +188,10 @@ const TOGETHER: usize = 32;
 struct Asked {
     /// What the merges make, one text after another.
     texts: Vec<u8>,
-    /// Where in `texts` each of them begins, has its second part, and ends.
-    places: Vec<[usize; 3]>,
-    /// Of each merge: its first part, its second part, what they make.
+    /// Where in `texts` three keys of each merge begin and end: its first part, its second part,
+    /// what they make.
+    keys: Vec<(usize, usize)>,
+    /// Of each key.
     ids: Vec<Option<u32>>,
 }
 
@@ -205,14 +206,10 @@ impl Asked {
         merges: &mut Vec<(u32, u32, Merge)>,
     ) -> Result<()> {
         self.texts.clear();
-        self.places.clear();
+        self.keys.clear();
         let numbers = first..strings.len().min(first + TOGETHER);
         let read = numbers.clone().try_for_each(|number| self.read(strings, number));
-        let texts = &self.texts;
-        let keys = |[start, middle, end]: &[usize; 3]| {
-            [&texts[*start..*middle], &texts[*middle..*end], &texts[*start..*end]]
-        };
-        index.get_all(self.places.iter().flat_map(keys), |id| vocab.token(id), &mut self.ids);
+        index.get_all(&self.texts, &self.keys, |id| vocab.token(id), &mut self.ids);
         for (number, ids) in numbers.zip(self.ids.chunks_exact(3)) {
             let id = |part: usize, what| ids[part].ok_or_else(|| bad_merge(strings, number, what));
             let left = id(0, "begins with no token")?;
@@ -237,7 +234,8 @@ impl Asked {
         let start = self.texts.len();
         self.texts.extend_from_slice(left);
         self.texts.extend_from_slice(right);
-        self.places.push([start, start + left.len(), self.texts.len()]);
+        let (middle, end) = (start + left.len(), self.texts.len());
+        self.keys.extend([(start, middle), (middle, end), (start, end)]);
         Ok(())
     }
 }
