@@ -8,7 +8,7 @@ use super::many::{BROAD, ByLane};
 use super::output::Output;
 use super::packed::{Packed, STRETCH, STRETCH_LANES};
 use super::tree::{LANES, Lanes};
-use super::{Matrices, Misfit, rows_to_read, spread};
+use super::{Matrices, Misfit, rows_to_read, spread_rows};
 use crate::quant::Decode;
 use std::cell::RefCell;
 use std::ops::Range;
@@ -60,11 +60,8 @@ pub(super) fn product(
     let packed = packed.then(|| Packed::new(x, n, w.cols));
     let only_read = groups.0.iter().all(single);
     let item_rows = if only_read { rows_to_read(pool, w.rows) } else { BROAD };
-    let n_panels = w.rows.div_ceil(item_rows);
-    let n_outputs = groups.0.iter().map(|group| group.rows.len()).sum::<usize>() * w.rows;
-    spread(pool, n_outputs * w.cols, groups.0.len() * n_panels, &|item| {
-        let (group, first) = (&groups.0[item / n_panels], item % n_panels * item_rows);
-        let panels = || (first..w.rows.min(first + item_rows)).step_by(PANEL);
+    spread_rows(pool, w, groups, item_rows, &|group, first, last| {
+        let panels = || (first..last).step_by(PANEL);
         match (&by_lane, &packed) {
             (Some(x), _) if many(group) => plan.panel_by_lane(x, group, first),
             _ if single(group) => panels().for_each(|first| plan.panel_in_place(x, group, first)),

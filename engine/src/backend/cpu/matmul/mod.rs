@@ -24,7 +24,7 @@ pub(super) use tree::{Lanes, fold};
 
 use super::pool::Pool;
 use crate::quant::Format;
-use groups::Groups;
+use groups::{Group, Groups};
 use output::Output;
 use thiserror::Error;
 
@@ -182,6 +182,23 @@ const WORTH_A_THREAD: usize = 1 << 15;
 /// Calls `work` for every item, on all threads if there are `numbers` enough to multiply.
 fn spread(pool: &Pool, numbers: usize, n_items: usize, work: &(dyn Fn(usize) + Sync)) {
     if numbers < WORTH_A_THREAD { (0..n_items).for_each(work) } else { pool.each(n_items, work) }
+}
+
+/// Calls `work` for every group and up to `n_rows` matrix rows, as their first and the one behind
+/// their last, on all threads if that is worth it.
+fn spread_rows(
+    pool: &Pool,
+    w: &Matrices,
+    groups: &Groups,
+    n_rows: usize,
+    work: &(dyn Fn(&Group, usize, usize) + Sync),
+) {
+    let items = w.rows.div_ceil(n_rows);
+    let n_outputs = groups.0.iter().map(|group| group.rows.len()).sum::<usize>() * w.rows;
+    spread(pool, n_outputs * w.cols, groups.0.len() * items, &|item| {
+        let first = item % items * n_rows;
+        work(&groups.0[item / items], first, w.rows.min(first + n_rows));
+    });
 }
 
 /// Matrix rows that a thread takes at a time where they are read rather than computed with: many,

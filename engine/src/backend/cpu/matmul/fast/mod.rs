@@ -18,7 +18,7 @@ pub(super) mod strip;
 
 use super::groups::{Group, Groups, Row};
 use super::output::Output;
-use super::{Matrices, rows_to_read, spread};
+use super::{Matrices, rows_to_read, spread_rows};
 use crate::backend::cpu::pool::Pool;
 use kernels::{Kernels, Line, Short, Sums, Tile};
 use panel::{ABREAST, Panel};
@@ -78,11 +78,7 @@ pub(super) fn product(
     let source = Source { w, coded, arrange, fill: fills.map(|fills| fills.whole) };
     let plan = Plan { source, x, out, short, tiles, line: line.filter(|_| w.eights) };
     let item_rows = plan.item_rows(pool, groups);
-    let items = w.rows.div_ceil(item_rows);
-    let n_outputs = groups.0.iter().map(|group| group.rows.len()).sum::<usize>() * w.rows;
-    spread(pool, n_outputs * w.cols, groups.0.len() * items, &|item| {
-        let (group, first) = (&groups.0[item / items], item % items * item_rows);
-        let last = w.rows.min(first + item_rows);
+    spread_rows(pool, w, groups, item_rows, &|group, first, last| {
         SCRATCH.with_borrow_mut(|scratch| plan.item(group, first, last, scratch));
     });
     true

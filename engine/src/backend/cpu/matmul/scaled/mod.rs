@@ -22,7 +22,7 @@ use super::fast::strip::{BLOCK, GROUP_ROWS, Strip};
 use super::groups::{Group, Groups, Row};
 use super::output::Output;
 use super::tree::{LANES, Lanes};
-use super::{Matrices, rows_to_read, spread};
+use super::{Matrices, rows_to_read, spread_rows};
 use crate::backend::cpu::pool::Pool;
 use kernels::{Line, Short, Stripes, Wall};
 use shifted::{Block, Shifted};
@@ -94,11 +94,7 @@ pub(super) fn product(
     let plan = Plan { source, x, out, short: kernels::short(&codes), stripes, line };
     let only_read = line.is_some() && groups.0.iter().all(|group| group.rows.len() <= FEW);
     let item_rows = if only_read { rows_to_read(pool, w.rows) } else { BROAD };
-    let items = w.rows.div_ceil(item_rows);
-    let n_outputs = groups.0.iter().map(|group| group.rows.len()).sum::<usize>() * w.rows;
-    spread(pool, n_outputs * w.cols, groups.0.len() * items, &|item| {
-        let (group, first) = (&groups.0[item / items], item % items * item_rows);
-        let last = w.rows.min(first + item_rows);
+    spread_rows(pool, w, groups, item_rows, &|group, first, last| {
         SCRATCH.with_borrow_mut(|scratch| plan.item(group, first, last, scratch));
     });
     true
