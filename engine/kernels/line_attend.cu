@@ -21,7 +21,7 @@ struct Fresh {
 };
 
 // Four elements, as they are kept.
-__device__ __forceinline__ void copy4(float *to, const float *from) { copy16(to, from, 16); }
+__device__ __forceinline__ void copy4(float *to, const float *from) { copy16(to, from); }
 __device__ __forceinline__ void copy4(u16 *to, const u16 *from) { copy8(to, from); }
 
 template <class Kv>

@@ -1,27 +1,34 @@
 // Generated rows times matrices, with what stands before and behind the product in one kernel. A
 // block brings up to two rows of activations into shared memory and takes every so many of the
-// matrices' tiles of eight outputs; the tiles' bytes come through a ring in shared memory, the
-// first of them asked for before the kernels ahead have ended. The warps share a tile by its
-// width. The arithmetic of an output depends on its matrix's width and format alone.
+// matrices' tiles of eight outputs. The warps share a tile by its width: a row of it is cut into
+// parts, and each warp takes as many parts in a row as any other. It brings them through a ring of
+// its own, the first of them asked for before the kernels ahead have ended, so that no warp waits
+// for another until the parts' sums are put together. The arithmetic of an output depends on its
+// matrix's width and format alone.
 #pragma once
 #include "line_row.cuh"
 
-// Stages of the ring; outputs of a tile; rows of the batch of a block.
-constexpr u32 DEPTH = 4, TILE = 8, ROWS = 2;
+// Stages of a warp's ring: more stand in the way of the activations, and bring no more in.
+constexpr u32 DEPTH = 2;
+// Outputs of a tile; rows of the batch of a block, at most; spans and parts of them between two
+// meetings of the warps.
+constexpr u32 TILE = 8, ROWS = 2, SPANS = WARPS, PARTS = 8 * WARPS;
+// Bytes of the largest unit of a tile, with what a copy brings from before it.
+constexpr u32 UNIT_BYTES = TILE * 210 + 15;
 
-// A matrix, and how a row of it is cut: `units` of `unit_bytes`, of which a stage holds `per` (a
-// unit is a block of 256, or two blocks of 32, the last of a row maybe one).
+// A matrix, and how a row of it is cut: `units` of `unit_bytes` (a unit is a block of 256, or two
+// blocks of 32, the last of a row maybe one), so many to a part.
 struct Matrix {
     const u8 *data;
     const float *bias;
-    u32 outputs, format, row_bytes, units, per, unit_bytes;
+    u32 outputs, format, row_bytes, units, unit_bytes, part_units;
 };
 
 // One to three matrices, of equal width: one after the other, or two side by side, where outputs
-// of one number belong together. Rows of a stage lie `pitch` bytes apart.
+// of one number belong together. Tiles lie `pitch` bytes apart in a stage.
 template <int COUNT, bool GATED>
 struct Matrices {
-    // Outputs of a stage in one matrix: two tiles, or one tile of each matrix.
+    // Outputs of a span in one matrix: two tiles, or one tile of each matrix.
     static constexpr u32 SPAN = GATED ? TILE : 2 * TILE;
     Matrix matrix[COUNT];
     u32 width, pitch;
@@ -29,112 +36,183 @@ struct Matrices {
     __device__ __forceinline__ u32 spans(int i) const {
         return (matrix[i].outputs + SPAN - 1) / SPAN;
     }
-    __device__ __forceinline__ u32 all() const {
-        u32 all = spans(0);
-#pragma unroll
-        for (int i = 1; i < COUNT && !GATED; i++) all += spans(i);
-        return all;
-    }
 };
 
-// A place in the order in which a block goes through its spans, and their parts.
-struct Cursor {
-    u32 span, part;
-};
-
-// A part of a span: first output in its matrix, and in the row of all matrices' outputs.
+// A span: its matrix, the first output in it, and in the row of all matrices' outputs.
 struct At {
     Matrix matrix;
     u32 output, column;
-    bool last;
 };
 
 template <int COUNT, bool GATED>
-__device__ __forceinline__ At find(const Matrices<COUNT, GATED> &all, const Cursor &cursor) {
+__device__ __forceinline__ At find(const Matrices<COUNT, GATED> &all, u32 span) {
     constexpr u32 SPAN = Matrices<COUNT, GATED>::SPAN;
-    At at = {all.matrix[0], cursor.span * SPAN, 0, false};
+    At at = {all.matrix[0], span * SPAN, 0};
     u32 before = 0, column = 0;
 #pragma unroll
     for (int i = 1; i < COUNT && !GATED; i++) {
         before += all.spans(i - 1);
         column += all.matrix[i - 1].outputs;
-        if (cursor.span < before) break;
+        if (span < before) break;
         at.matrix = all.matrix[i];
-        at.output = (cursor.span - before) * SPAN, at.column = column;
+        at.output = (span - before) * SPAN, at.column = column;
     }
     at.column += at.output;
-    at.last = (cursor.part + 1) * at.matrix.per >= at.matrix.units;
     return at;
 }
 
-__device__ __forceinline__ void advance(Cursor *cursor, bool last) {
-    cursor->part = last ? 0 : cursor->part + 1;
-    if (last) cursor->span += gridDim.x;
-}
+// A tile of a span: where its rows start, woven (see weight.cuh), and how many there are.
+struct Rows8 {
+    const u8 *at;
+    u32 rows;
 
-// Where a part of row `row` of a stage starts; of two matrices side by side, the second's rows
-// follow the first's.
-template <int COUNT, bool GATED>
-__device__ __forceinline__ const u8 *part_of(const Matrices<COUNT, GATED> &all, const At &at,
-                                             u32 row, u32 part) {
-    const u8 *data = GATED && row >= TILE ? all.matrix[COUNT - 1].data : at.matrix.data;
-    u64 row_at = static_cast<u64>(at.output + (GATED ? row % TILE : row)) * at.matrix.row_bytes;
-    return data + row_at + part * at.matrix.per * at.matrix.unit_bytes;
-}
-__device__ __forceinline__ u32 skew_of(const u8 *at) {
-    return static_cast<u32>(reinterpret_cast<u64>(at)) & 15;
-}
-
-// Asks for a part of a span, each warp for two outputs'. Copies start at multiples of sixteen; what
-// they bring from before the part is not looked at.
-template <int COUNT, bool GATED>
-__device__ __forceinline__ void ask(const Matrices<COUNT, GATED> &all, Cursor *cursor, u32 spans,
-                                    u8 *stage) {
-    if (cursor->span < spans) {
-        At at = find(all, *cursor);
-        u32 part_bytes = at.matrix.per * at.matrix.unit_bytes;
-        u32 left = at.matrix.row_bytes - cursor->part * part_bytes, bytes = min(part_bytes, left);
-        for (u32 row = threadIdx.x / 32; row < 2 * TILE; row += WARPS) {
-            if (at.output + (GATED ? row % TILE : row) >= at.matrix.outputs) continue;
-            const u8 *from = part_of(all, at, row, cursor->part);
-            u32 skew = skew_of(from), end = skew + bytes;
-            from -= skew;
-            u8 *to = stage + row * all.pitch;
-#pragma unroll 2
-            for (u32 i = threadIdx.x % 32 * 16; i < end; i += 512) {
-                copy16(to + i, from + i, min(end - i, 16u));
-            }
-        }
-        advance(cursor, at.last);
+    // Bytes from a multiple of sixteen to the unit that `before` bytes of each row precede.
+    __device__ __forceinline__ u32 skew(u32 before) const {
+        return (static_cast<u32>(reinterpret_cast<u64>(at)) + rows * before) & 15;
     }
-    copies_end();
+};
+template <int COUNT, bool GATED>
+__device__ __forceinline__ void tiles_of(const Matrices<COUNT, GATED> &all, const At &at,
+                                         Rows8 (&tiles)[2]) {
+    u32 left = at.matrix.outputs - at.output;
+    u64 before = static_cast<u64>(at.output) * at.matrix.row_bytes;
+    tiles[0] = {at.matrix.data + before, min(left, TILE)};
+    if (GATED) tiles[1] = {all.matrix[COUNT - 1].data + before, tiles[0].rows};
+    else tiles[1] = {tiles[0].at + TILE * at.matrix.row_bytes, min(left, 2 * TILE) - tiles[0].rows};
 }
 
-// What the warps found: for the span before and this one, of two tiles, rows of the batch, outputs.
-typedef float Found[2][2][WARPS][ROWS][TILE];
+// How spans are dealt out. Each block has `least` of them, the first `more` blocks one more, and
+// its warps meet after every `per`; of those, each warp takes its share of all `parts` of each, in
+// order. The host does the divisions: what runs once before the first product takes longest.
+struct Dealt {
+    u32 least, more, per, parts, inverse;
+};
+struct Deal {
+    u32 mine, per, parts, inverse;
 
-// Leaves a span's sums of this warp where all can read them, and starts again.
-__device__ __forceinline__ void leave(Lane &lane, float scale, float (*found)[WARPS][ROWS][TILE]) {
+    __device__ __forceinline__ Deal(const Dealt &dealt)
+        : mine(dealt.least + (blockIdx.x < dealt.more)), per(dealt.per), parts(dealt.parts),
+          inverse(dealt.inverse) {}
+    // n / parts, for what PARTS allows: `inverse` is 2^16 / parts, and one more.
+    __device__ __forceinline__ u32 over_parts(u32 n) const { return n * inverse >> 16; }
+};
+struct Run {
+    u32 span, part, left;
+
+    __device__ __forceinline__ Run(const Deal &deal, u32 begin) {
+        u32 all = min(deal.per, deal.mine - begin) * deal.parts, warp = threadIdx.x / 32;
+        u32 first = warp * all / WARPS;
+        left = (warp + 1) * all / WARPS - first;
+        u32 whole = deal.over_parts(first);
+        span = begin + whole, part = first - whole * deal.parts;
+    }
+    __device__ __forceinline__ void next(const Deal &deal) {
+        part++, left--;
+        if (part == deal.parts) span++, part = 0;
+    }
+};
+
+// What a warp asks for: the units of its runs, one after the other.
+template <int COUNT, bool GATED>
+struct Asking {
+    const Matrices<COUNT, GATED> &all;
+    const Deal &deal;
+    u32 begin;
+    Run run;
+    Rows8 tiles[2];
+    // Bytes of a row that are to come in this part, and those before them.
+    u32 at, end, row_bytes, unit_bytes, part_bytes, entered;
+
+    __device__ __forceinline__ Asking(const Matrices<COUNT, GATED> &all, const Deal &deal)
+        : all(all), deal(deal), begin(0), run(deal, 0), at(0), end(0), entered(~0u) {}
+
+    __device__ __forceinline__ void enter() {
+        entered = run.span;
+        At it = find(all, blockIdx.x + entered * gridDim.x);
+        row_bytes = it.matrix.row_bytes, unit_bytes = it.matrix.unit_bytes;
+        part_bytes = it.matrix.part_units * unit_bytes;
+        tiles_of(all, it, tiles);
+    }
+    // Goes on to where there is something to ask for; whether there is.
+    __device__ __forceinline__ bool settle() {
+        while (at >= end) {
+            while (run.left == 0) {
+                begin += deal.per;
+                if (begin >= deal.mine) return begin = deal.mine, false;
+                run = Run(deal, begin);
+            }
+            if (run.span != entered) enter();
+            at = run.part * part_bytes, end = min(at + part_bytes, row_bytes);
+            run.next(deal);
+        }
+        return true;
+    }
+    // Asks for the next unit of both tiles. Copies start at multiples of sixteen; what they bring
+    // from beside the unit is not looked at.
+    __device__ __forceinline__ void ask(u8 *stage) {
+        if (settle()) {
+            u32 each = min(unit_bytes, end - at), i = threadIdx.x % 32 * 16;
+#pragma unroll
+            for (int tile = 0; tile < 2; tile++) {
+                const Rows8 &of = tiles[tile];
+                if (of.rows == 0) continue;
+                u32 skew = of.skew(at), bytes = skew + of.rows * each;
+                const u8 *from = of.at + static_cast<u64>(of.rows) * at - skew + i;
+                u8 *to = stage + tile * all.pitch + i;
+#pragma unroll
+                for (u32 ahead = 0; ahead < UNIT_BYTES; ahead += 512) {
+                    if (i + ahead < bytes) copy16(to + ahead, from + ahead);
+                }
+            }
+            at += unit_bytes;
+        }
+        copies_end();
+    }
+};
+
+// What the warps found of a part: of two tiles, rows of the batch, outputs.
+typedef float Found[2][ROWS][TILE];
+
+// Leaves a part's sums where all can read them, and starts again.
+__device__ __forceinline__ void leave(Lane &lane, Found &found) {
 #pragma unroll
     for (int tile = 0; tile < 2; tile++) {
-        float sum = fmaf(lane.sum[tile], scale, -lane.minus[tile]);
+        float sum = lane.sum[tile] - lane.minus[tile];
         sum += __shfl_xor_sync(0xffffffffu, sum, 2);
-        if (lane.t < 2) found[tile][lane.warp][lane.t][threadIdx.x % 32 / 4] = sum;
+        if (lane.t < 2) found[tile][lane.t][threadIdx.x % 32 / 4] = sum;
         lane.sum[tile] = lane.minus[tile] = 0.0f;
     }
 }
 
 // The whole sum of output `output` of a tile, for row `row`.
-__device__ __forceinline__ float total(const float (*found)[ROWS][TILE], u32 row, u32 output) {
+__device__ __forceinline__ float total(const Found *found, u32 parts, u32 tile, u32 row,
+                                       u32 output) {
     float sum = 0.0f;
-#pragma unroll
-    for (int warp = 0; warp < WARPS; warp++) sum += found[warp][row][output];
+#pragma unroll 4
+    for (u32 part = 0; part < parts; part++) sum += found[part][tile][row][output];
     return sum;
 }
 
-// Which rows: how many, which row of the source is behind each, and which of them are generated.
+// An output of a row: its number in its matrix, and in the row of all matrices' outputs.
+struct Output {
+    u32 row, index, column;
+    const float *bias;
+
+    __device__ __forceinline__ float with_bias(float sum) const {
+        return bias ? sum + bias[index] : sum;
+    }
+};
+
+// What an output comes to: its sum, or those of both matrices side by side; and what was looked
+// up for it before.
+struct Sums {
+    float first, second, early;
+};
+
+// Which rows: how many, and to a block; which row of the source is behind each, and which of them
+// are generated.
 struct Lines {
-    u32 rows;
+    u32 rows, together;
     const u32 *gather;
     const Row *step;
     const u32 *wanted;
@@ -144,66 +222,97 @@ struct Lines {
     }
 };
 
-// `target(row, at, output, found)` is called by one thread for each output of a row, with what the
-// warps found of the span. Grid: (blocks, rows / ROWS).
-template <int COUNT, bool GATED, class Target>
+// Goes through this warp's share of the spans from `begin` on: waits for a unit, multiplies, asks
+// for the one that its stage is free for.
+template <int COUNT, bool GATED>
+__device__ __forceinline__ void products(const Matrices<COUNT, GATED> &all, const Deal &deal,
+                                         u32 begin, Lane &lane, Asking<COUNT, GATED> &asking,
+                                         u8 *ring, u32 *slot, Found *found) {
+    u32 g = threadIdx.x % 32 / 4;
+    Run run(deal, begin);
+    At at;
+    Rows8 tiles[2];
+#pragma unroll 1
+    for (bool enter = true; run.left > 0; run.next(deal), enter = run.part == 0) {
+        if (enter) {
+            at = find(all, blockIdx.x + run.span * gridDim.x);
+            tiles_of(all, at, tiles);
+        }
+        u32 unit = run.part * at.matrix.part_units;
+        u32 end = min(unit + at.matrix.part_units, at.matrix.units);
+#pragma unroll 1
+        for (; unit < end; unit++) {
+            copies_wait<DEPTH - 1>();
+            __syncwarp();
+            u32 before = unit * at.matrix.unit_bytes;
+            u32 each = min(at.matrix.unit_bytes, at.matrix.row_bytes - before);
+            u32 skew = tiles[0].skew(before);
+            u8 *stage = ring + *slot * 2 * all.pitch;
+            Rows2 rows = {stage + skew + g * each, all.pitch + tiles[1].skew(before) - skew};
+            take(lane, at.matrix.format, rows, unit, all.width);
+            __syncwarp();
+            asking.ask(stage);
+            *slot = *slot + 1 == DEPTH ? 0 : *slot + 1;
+        }
+        leave(lane, found[(run.span - begin) * deal.parts + run.part]);
+    }
+}
+
+// `target(output, sums)` is called by one thread for each output of a row; what it wants to know
+// beside the sums is `early(output)`, called before they are there. Grid: (blocks, rows /
+// together).
+template <int COUNT, bool GATED, class Early, class Target>
 __device__ __forceinline__ void line_product(const Matrices<COUNT, GATED> &all,
                                              const Source &source, const Lines &lines,
-                                             Target target) {
+                                             const Dealt &dealt, Early early, Target target) {
     constexpr u32 SPAN = Matrices<COUNT, GATED>::SPAN;
     extern __shared__ __align__(16) u8 room[];
     __shared__ double scratch[WARPS];
-    __shared__ Found found;
+    __shared__ Found found[PARTS];
     let_next_start();
-    u32 first = blockIdx.y * ROWS, count = min(lines.rows - first, ROWS), spans = all.all();
-    u32 row_room = LineX::bytes(all.width), stage_bytes = 2 * TILE * all.pitch;
-    u8 *ring = room + count * row_room;
-    Cursor asked = {blockIdx.x, 0}, taken = asked;
-#pragma unroll 1
-    for (u32 i = 0; i < DEPTH; i++) ask(all, &asked, spans, ring + i * stage_bytes);
+    u32 first = blockIdx.y * lines.together, count = min(lines.rows - first, lines.together);
+    Deal deal(dealt);
+    u32 row_room = LineX::bytes(all.width), stage_bytes = 2 * all.pitch;
+    u32 g = threadIdx.x % 32 / 4, t = threadIdx.x % 4, warp = threadIdx.x / 32;
+    u8 *ring = room + count * row_room + warp * DEPTH * stage_bytes;
+    Asking<COUNT, GATED> asking(all, deal);
+    // What is asked for here stands before the row that all wait for: no more than a stage.
+    asking.ask(ring);
     wait_for_last();
 #pragma unroll 1
     for (u32 i = 0; i < count; i++) {
         u32 row = lines.gather ? lines.gather[first + i] : first + i;
         line_put(LineX(room + i * row_room, all.width), source, row, all.width, scratch);
     }
-    u32 g = threadIdx.x % 32 / 4, t = threadIdx.x % 4;
+#pragma unroll 1
+    for (u32 i = 1; i < DEPTH; i++) asking.ask(ring + i * stage_bytes);
     LineX mine(room + min(t & 1, count - 1) * row_room, all.width);
     LineX column(room + min(g / 2 & 1, count - 1) * row_room, all.width);
-    Lane lane = {t, threadIdx.x / 32, column.parts + g % 2 * 4 + t, g / 4, mine.sums, t / 2,
-                 {}, {}};
-    At done = {};
-    bool pending = false;
-    u32 slot = 0, before = DEPTH - 1, parity = 0;
-    auto hand_over = [&]() {
-        u32 row = threadIdx.x / SPAN, output = threadIdx.x % SPAN;
-        if (pending && row < count && done.output + output < done.matrix.outputs &&
-            !lines.skips(first + row)) {
-            target(first + row, done, output, found[parity ^ 1]);
-        }
-        pending = false;
-    };
-    for (bool start = true; taken.span < spans; start = false) {
-        if (start) copies_wait<DEPTH - 1>();
-        else copies_wait<DEPTH - 2>();
-        __syncthreads();
-        if (!start) ask(all, &asked, spans, ring + before * stage_bytes);
-        hand_over();
-        At at = find(all, taken);
-        const u8 *row = part_of(all, at, g, taken.part);
-        u32 begin = taken.part * at.matrix.per, end = min(begin + at.matrix.per, at.matrix.units);
-        u32 skew = skew_of(row), other = skew_of(part_of(all, at, g + TILE, taken.part));
-        const u8 *stage = ring + slot * stage_bytes;
-        Rows2 rows = {stage + g * all.pitch + skew, TILE * all.pitch + other - skew};
-        take(lane, at.matrix.format, rows, begin, end, all.width);
-        if (at.last) {
-            leave(lane, *mine.scale * 16777216.0f, found[parity]);
-            done = at, pending = true, parity ^= 1;
-        }
-        advance(&taken, at.last);
-        before = slot;
-        slot = slot + 1 == DEPTH ? 0 : slot + 1;
-    }
+    Lane lane = {t, column.parts + g % 2 * 4 + t, g / 4, mine.sums, mine.scales, t / 2, {}, {}};
+    // The output that this thread hands over at each meeting.
+    u32 kept = threadIdx.x / (ROWS * SPAN), row = threadIdx.x / SPAN % ROWS;
+    u32 output = threadIdx.x % SPAN, slot = 0;
     __syncthreads();
-    hand_over();
+#pragma unroll 1
+    for (u32 begin = 0; begin < deal.mine; begin += deal.per) {
+        bool gives = kept < deal.per && begin + kept < deal.mine && row < count &&
+                     !lines.skips(first + row);
+        Output to = {};
+        Sums sums = {};
+        if (gives) {
+            At at = find(all, blockIdx.x + (begin + kept) * gridDim.x);
+            to = {first + row, at.output + output, at.column + output, at.matrix.bias};
+            gives = to.index < at.matrix.outputs;
+            if (gives) sums.early = early(to);
+        }
+        products(all, deal, begin, lane, asking, ring, &slot, found);
+        __syncthreads();
+        if (gives) {
+            const Found *parts_of = found + kept * deal.parts;
+            sums.first = total(parts_of, deal.parts, GATED ? 0 : output / TILE, row, output % TILE);
+            if (GATED) sums.second = total(parts_of, deal.parts, 1, row, output);
+            target(to, sums);
+        }
+        __syncthreads();
+    }
 }

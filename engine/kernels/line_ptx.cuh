@@ -3,11 +3,10 @@
 #pragma once
 #include "number.cuh"
 
-// Sixteen bytes from global to shared memory, not through registers; behind `bytes` come zeros.
-__device__ __forceinline__ void copy16(void *to, const void *from, u32 bytes) {
+// Sixteen bytes from global to shared memory, not through registers.
+__device__ __forceinline__ void copy16(void *to, const void *from) {
     u32 at = static_cast<u32>(__cvta_generic_to_shared(to));
-    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(at), "l"(from), "r"(bytes)
-                 : "memory");
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(at), "l"(from) : "memory");
 }
 
 // Eight bytes likewise.

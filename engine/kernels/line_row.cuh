@@ -1,7 +1,7 @@
-// A row of activations as the products of generated rows read it, in shared memory: divided by one
-// power of two and split into what is above and below eleven bits, two f16 that together are as
-// exact as the f32; beside them stand the sums of each 32 elements. Also the ways a row comes
-// about: as it is, behind a norm, or out of shares of attention.
+// A row of activations as the products of generated rows read it, in shared memory: 128 elements at
+// a time divided by a power of two and split into what is above and below eleven bits, two f16 that
+// together are as exact as the f32; beside them stand the sums of each 16 elements. Also the ways a
+// row comes about: as it is, behind a norm, or out of shares of attention.
 #pragma once
 #include "line_attend.cuh"
 #include "line_weight.cuh"
@@ -10,21 +10,33 @@
 // What precedes a product. The host knows them by these numbers.
 enum LineSource { LINE_ROW, LINE_RMS, LINE_LAYER, LINE_ATTENDED };
 
-// A row in shared memory: groups of sixteen elements, sums, and what it was divided by. Behind the
-// last element come zeros up to a multiple of 64.
+// A power of two that brings a number to between 2^14 and 2^15, where f16 ends at 2^16, and its
+// inverse, 2^24 times as large. Beyond 2^117 it leaves f16, and what comes of it is no number.
+struct Power {
+    float factor, inverse;
+
+    __device__ __forceinline__ explicit Power(u32 bits) {
+        u32 exponent = min(max(bits >> 23, 15u), 244u);
+        factor = __uint_as_float((268 - exponent) << 23);
+        inverse = __uint_as_float((exponent + 10) << 23);
+    }
+};
+
+// A row in shared memory: groups of sixteen elements, their sums, and what each 128 were divided
+// by, in units of 2^-24. Behind the last element come zeros up to a multiple of 128.
 struct LineX {
     uint2 *parts;
-    float *sums, *scale;
+    float *sums, *scales;
 
-    static __device__ __forceinline__ u32 padded(u32 width) { return (width + 63) / 64 * 64; }
+    static __device__ __forceinline__ u32 padded(u32 width) { return (width + 127) / 128 * 128; }
     __device__ LineX(u8 *at, u32 width) {
         parts = reinterpret_cast<uint2 *>(at);
         sums = reinterpret_cast<float *>(at + 4 * padded(width));
-        scale = sums + padded(width) / 32;
+        scales = sums + padded(width) / 16;
     }
     // A multiple of sixteen.
     static __device__ __forceinline__ u32 bytes(u32 width) {
-        return 4 * padded(width) + padded(width) / 32 * 4 / 16 * 16 + 16;
+        return 4 * padded(width) + padded(width) / 4 + (padded(width) / 32 + 15) / 16 * 16;
     }
 
     // Where elements 4 · quad .. +4 stand; the upper parts' place first.
@@ -42,19 +54,18 @@ struct LineX {
         x[2] = __uint_as_float(from[4].x), x[3] = __uint_as_float(from[4].y);
     }
 
-    // Splits what is kept, times a power of two. Eight lanes in a row hold 32 elements; all of a
-    // warp must come here.
-    __device__ __forceinline__ void split(u32 quad, float factor, bool inside) const {
-        float x[4] = {};
-        if (inside) kept(quad, x);
+    // Splits a warp's 128 elements, four of each lane.
+    __device__ __forceinline__ void split(u32 quad, const float (&x)[4]) const {
+        float pair = fmaxf(fabsf(x[0]), fabsf(x[1]));
+        float top = fmaxf(pair, fmaxf(fabsf(x[2]), fabsf(x[3])));
+        Power power(__reduce_max_sync(0xffffffffu, __float_as_uint(top)));
         float sum = (x[0] + x[1]) + (x[2] + x[3]);
 #pragma unroll
-        for (int step = 1; step < 8; step *= 2) sum += __shfl_xor_sync(0xffffffffu, sum, step);
-        if (!inside) return;
+        for (int step = 1; step < 4; step *= 2) sum += __shfl_xor_sync(0xffffffffu, sum, step);
         u32 high[4], low[4];
 #pragma unroll
         for (int i = 0; i < 4; i++) {
-            float scaled = x[i] * factor;
+            float scaled = x[i] * power.factor;
             high[i] = f16_of_f32(scaled);
             low[i] = f16_of_f32(scaled - f32_of_f16(static_cast<u16>(high[i])));
         }
@@ -62,7 +73,8 @@ struct LineX {
         uint2 *to = at(quad);
         to[0] = make_uint2(high[0] | high[2] << 16, high[1] | high[3] << 16);
         to[4] = make_uint2(low[0] | low[2] << 16, low[1] | low[3] << 16);
-        if (quad % 8 == 0) sums[quad / 8] = sum;
+        if (quad % 4 == 0) sums[quad / 4] = sum;
+        if (quad % 32 == 0) scales[quad / 32] = power.inverse;
     }
 };
 
@@ -77,38 +89,6 @@ struct Source {
         return kind == LINE_RMS || kind == LINE_LAYER;
     }
 };
-
-// A power of two that brings the largest to between 2^14 and 2^15, where f16 ends at 2^16, and its
-// inverse.
-struct Power {
-    float factor, inverse;
-
-    __device__ explicit Power(float top) {
-        u32 exponent = min(max(__float_as_uint(top) >> 23, 15u), 253u);
-        factor = __uint_as_float((268 - exponent) << 23);
-        inverse = __uint_as_float((exponent - 14) << 23);
-    }
-};
-
-__device__ __forceinline__ float top_of(float top, const float (&x)[4]) {
-    float pair = fmaxf(fabsf(x[0]), fabsf(x[1]));
-    return fmaxf(top, fmaxf(pair, fmaxf(fabsf(x[2]), fabsf(x[3]))));
-}
-
-// The largest of a block, in every thread.
-__device__ __forceinline__ float top_of_block(float top, double *scratch) {
-#pragma unroll
-    for (int step = 16; step > 0; step /= 2) {
-        top = fmaxf(top, __shfl_xor_sync(0xffffffffu, top, step));
-    }
-    __syncthreads();
-    float *tops = reinterpret_cast<float *>(scratch);
-    if (threadIdx.x % 32 == 0) tops[threadIdx.x / 32] = top;
-    __syncthreads();
-#pragma unroll
-    for (int warp = 0; warp < WARPS; warp++) top = fmaxf(top, tops[warp]);
-    return top;
-}
 
 // Brings row `row` of the source into shared memory; `width` is a multiple of 32. All threads of
 // the block; the barrier behind it is the caller's. A thread comes back to its own elements only.
@@ -143,27 +123,20 @@ __device__ __forceinline__ void line_put(LineX to, const Source &source, u32 row
                 add(x);
             }
         };
-        of = moments<THREADS>(each, width, source.epsilon, source.kind == LINE_LAYER, scratch);
+        of = moments(each, width, source.epsilon, source.kind == LINE_LAYER, scratch);
     }
-    float top = 0.0f;
+    // Whole warps go through, because a warp shares what it divides by.
 #pragma unroll 1
-    for (u32 quad = threadIdx.x; 4 * quad < width; quad += THREADS) {
+    for (u32 quad = threadIdx.x; quad < quads; quad += THREADS) {
         float x[4];
         to.kept(quad, x);
         if (source.normed()) {
 #pragma unroll
             for (int i = 0; i < 4; i++) {
-                x[i] = normalised(x[i], of, source.weight, source.bias, 4 * quad + i);
+                u32 k = 4 * quad + i;
+                x[i] = k < width ? normalised(x[i], of, source.weight, source.bias, k) : 0.0f;
             }
-            to.keep(quad, x);
         }
-        top = top_of(top, x);
-    }
-    Power power(top_of_block(top, scratch));
-    if (threadIdx.x == 0) *to.scale = power.inverse;
-    // Whole warps go through, because eight lanes share a sum.
-#pragma unroll 1
-    for (u32 quad = threadIdx.x; quad / 32 * 32 < quads; quad += THREADS) {
-        to.split(quad, power.factor, quad < quads);
+        to.split(quad, x);
     }
 }

@@ -3,12 +3,21 @@
 #pragma once
 #include "number.cuh"
 
+// The threads that share a row, here and where a norm stands before a product, so that both sum in
+// one order: as many as there is shared memory for, which is 100 KB on some devices. The host asks
+// the kernels.
+#if __CUDA_ARCH__ == 860 || __CUDA_ARCH__ == 870 || __CUDA_ARCH__ == 890 || __CUDA_ARCH__ >= 1200
+constexpr u32 WARPS = 8;
+#else
+constexpr u32 WARPS = 16;
+#endif
+constexpr u32 THREADS = 32 * WARPS;
+
 struct Moments {
     double mean, scale;
 };
 
 // The sum over a block, in every thread. `scratch` holds a number for each warp.
-template <int THREADS>
 __device__ __forceinline__ double sum_of_block(double x, double *scratch) {
 #pragma unroll
     for (int step = 16; step > 0; step /= 2) x += __shfl_xor_sync(0xffffffffu, x, step);
@@ -17,13 +26,13 @@ __device__ __forceinline__ double sum_of_block(double x, double *scratch) {
     __syncthreads();
     double sum = 0.0;
 #pragma unroll
-    for (int warp = 0; warp < THREADS / 32; warp++) sum += scratch[warp];
+    for (int warp = 0; warp < WARPS; warp++) sum += scratch[warp];
     return sum;
 }
 
 // `each` calls what it is given with every four elements of this thread: those at 4 · thread, then
 // 4 · THREADS further on, and so forth. Past the end of a row stand zeros.
-template <int THREADS, class Each>
+template <class Each>
 __device__ __forceinline__ Moments moments(Each each, u32 width, float epsilon, bool centred,
                                            double *scratch) {
     double mean = 0.0, part = 0.0, count = static_cast<double>(width);
@@ -31,7 +40,7 @@ __device__ __forceinline__ Moments moments(Each each, u32 width, float epsilon, 
         each([&](const float (&x)[4]) {
             for (int i = 0; i < 4; i++) part += static_cast<double>(x[i]);
         });
-        mean = sum_of_block<THREADS>(part, scratch) / count;
+        mean = sum_of_block(part, scratch) / count;
         part = 0.0;
     }
     u32 seen = threadIdx.x * 4;
@@ -43,7 +52,7 @@ __device__ __forceinline__ Moments moments(Each each, u32 width, float epsilon, 
         }
         seen += 4 * THREADS;
     });
-    double variance = sum_of_block<THREADS>(part, scratch) / count;
+    double variance = sum_of_block(part, scratch) / count;
     return {mean, rsqrt(variance + static_cast<double>(epsilon))};
 }
 

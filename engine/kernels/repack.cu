@@ -1,4 +1,4 @@
-// From a file's blocks to the layouts of packed.cuh: same values, same byte count.
+// From a file's blocks to the layouts of packed.cuh and weight.cuh: same values, same byte count.
 #include "number.cuh"
 
 #define EACH_UNIT(COUNT)                                                       \
@@ -79,5 +79,17 @@ extern "C" __global__ void repack_mxfp4_units(const u8 *from, u8 *to, u32 expert
         if (t % 2 != 0) continue;
         u8 *scales = base + static_cast<u64>(outputs) * (width / 2) + index * (width / 8);
         scales[((warp * 4 + r) * 2 + t / 2) * steps + step] = source[0];
+    }
+}
+
+// Any blocks to woven rows, as weight.cuh's Line has them. One thread per byte.
+extern "C" __global__ void repack_woven(const u8 *from, u8 *to, u32 rows, u32 row_bytes,
+                                        u32 unit_bytes) {
+    EACH_UNIT(static_cast<u64>(rows) * row_bytes) {
+        const u64 row = u / row_bytes, first = row / 8 * 8;
+        const u32 at = u % row_bytes, before = at / unit_bytes * unit_bytes;
+        const u32 bytes = min(row_bytes - before, unit_bytes), together = min(rows - first, 8ull);
+        u8 *unit = to + first * row_bytes + static_cast<u64>(together) * before;
+        unit[(row - first) * bytes + at - before] = from[u];
     }
 }

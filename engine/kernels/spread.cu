@@ -10,8 +10,8 @@ __device__ __forceinline__ u32 both(float first, float second) {
 // Of each of `experts` matrices of `all_outputs` rows: those from `first` on, `outputs` of them,
 // times `unit`. Grid: any; a thread makes eight numbers each of two rows.
 template <class F>
-__device__ void spread(uint4 *out, const u8 *weight, float unit, u32 width, u32 first, u32 outputs,
-                       u32 all_outputs, u32 experts) {
+__device__ void spread(uint4 *out, const u8 *weight, u64 layout, float unit, u32 width, u32 first,
+                       u32 outputs, u32 all_outputs, u32 experts) {
     const u64 slabs = (width + 63) / 64, tiles = (outputs + 15) / 16;
     const u64 units = experts * tiles * slabs * 64;
     for (u64 u = blockIdx.x * static_cast<u64>(blockDim.x) + threadIdx.x; u < units;
@@ -26,7 +26,7 @@ __device__ void spread(uint4 *out, const u8 *weight, float unit, u32 width, u32 
             const u64 row = tile * 16 + lane / 4 + 8 * half;
             if (row >= outputs || k >= width) continue;
             const u64 from = expert * all_outputs + first + row;
-            eight<F>(weight + from * row_bytes<F>(width), k, width, w[half]);
+            Line<F>(weight, from, width, layout).eight(k, width, w[half]);
         }
 #pragma unroll
         for (int i = 0; i < 2; i++) {
@@ -39,9 +39,9 @@ __device__ void spread(uint4 *out, const u8 *weight, float unit, u32 width, u32 
 }
 
 #define SPREAD(FORMAT, NAME)                                                                     \
-    extern "C" __global__ void spread_##NAME(uint4 *out, const u8 *weight, float unit, u32 width, \
-                                             u32 first, u32 outputs, u32 all_outputs,            \
+    extern "C" __global__ void spread_##NAME(uint4 *out, const u8 *weight, u64 layout, float unit, \
+                                             u32 width, u32 first, u32 outputs, u32 all_outputs, \
                                              u32 experts) {                                      \
-        spread<FORMAT>(out, weight, unit, width, first, outputs, all_outputs, experts);          \
+        spread<FORMAT>(out, weight, layout, unit, width, first, outputs, all_outputs, experts);  \
     }
 EACH_FORMAT(SPREAD)

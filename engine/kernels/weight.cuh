@@ -292,16 +292,28 @@ __device__ __forceinline__ void eight(const u8 *row, u32 k, u32 width, float *w)
     Eight<(F::LEN > 1)>::template load<F>(row, k, width, w);
 }
 
-// A row of a matrix as its file holds it; packed.cuh has the other ways a row can lie. `layout`
-// says what those need to know.
+// A row of a matrix as its file holds it (`layout` is zero) or woven: eight rows together, of each
+// a unit, then of each the next; a unit is 64 elements, or a block where that is more. The last
+// rows may be fewer than eight: how many there are in all stands in the upper half of `layout`.
+// packed.cuh has the other ways a row can lie.
 template <class F>
 struct Line {
+    static constexpr u32 UNIT = F::LEN > 64 ? F::LEN : 64, BYTES = UNIT / F::LEN * F::BYTES;
+    // Where the row and its companions start; its number among them, and how many others there are.
     const u8 *at;
+    u32 row, others;
+
     __device__ Line() {}
-    __device__ Line(const u8 *weight, u64 row, u32 width, u64) {
-        at = weight + row * row_bytes<F>(width);
+    __device__ Line(const u8 *weight, u64 index, u32 width, u64 layout) {
+        u64 first = layout ? index / 8 * 8 : index;
+        row = static_cast<u32>(index - first);
+        others = layout ? static_cast<u32>(min((layout >> 32) - first, 8ull)) - 1 : 0;
+        at = weight + first * row_bytes<F>(width);
     }
+    // Elements k .. k + 8, `k` a multiple of eight; zeros past the row's end.
     __device__ __forceinline__ void eight(u32 k, u32 width, float *w) const {
-        ::eight<F>(at, k, width, w);
+        u32 before = k / UNIT * BYTES;
+        u32 bytes = min(static_cast<u32>(row_bytes<F>(width)) - before, BYTES);
+        ::eight<F>(at + static_cast<u64>(others) * before + row * bytes, k, width, w);
     }
 };

@@ -15,6 +15,7 @@ use harness::{Failure, compare};
 #[derive(Clone, Copy)]
 struct Shape {
     name: &'static str,
+    format: &'static str,
     layout: Layout,
     outputs: usize,
     width: usize,
@@ -26,14 +27,77 @@ const fn items(rows: usize, steps: usize, turned: bool) -> Layout {
 
 /// Toys, shapes that no tile divides, and gpt-oss's: what K is shared out to differs between them.
 const DENSE: &[Shape] = &[
-    Shape { name: "eights::toy", layout: items(8, 1, false), outputs: 8, width: 64 },
-    Shape { name: "eights::ragged", layout: items(8, 5, false), outputs: 72, width: 960 },
-    Shape { name: "eights::real", layout: items(8, 3, false), outputs: 520, width: 2880 },
-    Shape { name: "turned::toy", layout: items(8, 2, true), outputs: 64, width: 128 },
-    Shape { name: "turned::real", layout: items(8, 3, true), outputs: 512, width: 2880 },
-    Shape { name: "fours::toy", layout: items(4, 1, false), outputs: 4, width: 128 },
-    Shape { name: "fours::ragged", layout: items(4, 3, false), outputs: 148, width: 768 },
-    Shape { name: "fours::real", layout: items(4, 2, false), outputs: 520, width: 4096 },
+    Shape {
+        name: "eights::toy",
+        format: "Q8_0",
+        layout: items(8, 1, false),
+        outputs: 8,
+        width: 64,
+    },
+    Shape {
+        name: "eights::ragged",
+        format: "Q8_0",
+        layout: items(8, 5, false),
+        outputs: 72,
+        width: 960,
+    },
+    Shape {
+        name: "eights::real",
+        format: "Q8_0",
+        layout: items(8, 3, false),
+        outputs: 520,
+        width: 2880,
+    },
+    Shape {
+        name: "turned::toy",
+        format: "Q8_0",
+        layout: items(8, 2, true),
+        outputs: 64,
+        width: 128,
+    },
+    Shape {
+        name: "turned::real",
+        format: "Q8_0",
+        layout: items(8, 3, true),
+        outputs: 512,
+        width: 2880,
+    },
+    Shape {
+        name: "fours::toy",
+        format: "Q8_0",
+        layout: items(4, 1, false),
+        outputs: 4,
+        width: 128,
+    },
+    Shape {
+        name: "fours::ragged",
+        format: "Q8_0",
+        layout: items(4, 3, false),
+        outputs: 148,
+        width: 768,
+    },
+    Shape {
+        name: "fours::real",
+        format: "Q8_0",
+        layout: items(4, 2, false),
+        outputs: 520,
+        width: 4096,
+    },
+];
+
+/// Formats that are woven, with shapes of which not every row has seven others beside it, nor every
+/// unit all of its blocks.
+const WOVEN: &[(&str, usize, usize)] = &[
+    ("Q4_0", 13, 96),
+    ("Q4_1", 24, 160),
+    ("Q5_0", 150, 896),
+    ("Q5_1", 9, 32),
+    ("Q8_0", 77, 1120),
+    ("F16", 21, 416),
+    ("MXFP4", 131, 2912),
+    ("Q4_K", 300, 3072),
+    ("Q5_K", 20, 768),
+    ("Q6_K", 43, 8192),
 ];
 
 const fn units(steps: usize, outputs: usize) -> Layout {
@@ -41,13 +105,37 @@ const fn units(steps: usize, outputs: usize) -> Layout {
 }
 
 const EXPERTS: &[Shape] = &[
-    Shape { name: "gate::toy", layout: Layout::Pairs { up: false }, outputs: 8, width: 64 },
-    Shape { name: "up::toy", layout: Layout::Pairs { up: true }, outputs: 8, width: 64 },
-    Shape { name: "gate::ragged", layout: Layout::Pairs { up: false }, outputs: 88, width: 448 },
-    Shape { name: "up::real", layout: Layout::Pairs { up: true }, outputs: 96, width: 2880 },
-    Shape { name: "down::toy", layout: units(1, 4), outputs: 4, width: 64 },
-    Shape { name: "down::ragged", layout: units(2, 68), outputs: 68, width: 384 },
-    Shape { name: "down::real", layout: units(3, 96), outputs: 96, width: 2880 },
+    Shape {
+        name: "gate::toy",
+        format: "MXFP4",
+        layout: Layout::Pairs { up: false },
+        outputs: 8,
+        width: 64,
+    },
+    Shape {
+        name: "up::toy",
+        format: "MXFP4",
+        layout: Layout::Pairs { up: true },
+        outputs: 8,
+        width: 64,
+    },
+    Shape {
+        name: "gate::ragged",
+        format: "MXFP4",
+        layout: Layout::Pairs { up: false },
+        outputs: 88,
+        width: 448,
+    },
+    Shape {
+        name: "up::real",
+        format: "MXFP4",
+        layout: Layout::Pairs { up: true },
+        outputs: 96,
+        width: 2880,
+    },
+    Shape { name: "down::toy", format: "MXFP4", layout: units(1, 4), outputs: 4, width: 64 },
+    Shape { name: "down::ragged", format: "MXFP4", layout: units(2, 68), outputs: 68, width: 384 },
+    Shape { name: "down::real", format: "MXFP4", layout: units(3, 96), outputs: 96, width: 2880 },
 ];
 
 const COUNT: usize = 5;
@@ -58,6 +146,14 @@ pub(super) fn add<M: Machine<Backend = Cuda>>(cases: &mut Cases<M>) {
         for (role, roles) in ROLES {
             let name = format!("packed::{}::{role}", shape.name);
             cases.add(name, Box::new(move |b, random| dense::<M>(b, random, shape, roles)));
+        }
+    }
+    for (format, outputs, width) in WOVEN {
+        for (role, roles) in ROLES {
+            let layout = Layout::Woven { rows: *outputs };
+            let shape = Shape { name: "woven", format, layout, outputs: *outputs, width: *width };
+            let name = format!("packed::woven::{format}::{role}");
+            cases.add(name, Box::new(move |b, random| dense::<M>(b, random, &shape, roles)));
         }
     }
     for shape in EXPERTS {
@@ -97,6 +193,7 @@ fn pack(
     Ok(match layout {
         Layout::File => matrix,
         Layout::Items { .. } => backend.in_items(&matrix, layout)?,
+        Layout::Woven { .. } => backend.woven(&matrix)?,
         Layout::Units { .. } => backend.in_units(&matrix, layout)?,
         Layout::Pairs { up } => {
             // The other half is another matrix, so that taking it for ours shows.
@@ -121,7 +218,7 @@ fn dense<M: Machine<Backend = Cuda>>(
     roles: Roles,
 ) -> Result<(), Failure> {
     let (rows, Shape { outputs, width, layout, .. }) = (9, *shape);
-    let format = format("Q8_0")?;
+    let format = format(shape.format)?;
     let bytes = random.blocks(format, width * outputs);
     let weight = pack(backend, format, &[width, outputs], &bytes, layout)?;
     let (x, bias) = (random.numbers(rows * width, 1.0), random.numbers(outputs, 1.0));
@@ -144,7 +241,7 @@ fn experts<M: Machine<Backend = Cuda>>(
     roles: Roles,
 ) -> Result<(), Failure> {
     let (rows, Shape { outputs, width, layout, .. }) = (70, *shape);
-    let format = format("MXFP4")?;
+    let format = format(shape.format)?;
     let bytes = random.blocks(format, width * outputs * COUNT);
     let weight = pack(backend, format, &[width, outputs, COUNT], &bytes, layout)?;
     let scores = backend.write(COUNT, &random.numbers(rows * COUNT, 3.0))?;

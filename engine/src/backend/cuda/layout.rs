@@ -11,6 +11,11 @@ use crate::quant::Format;
 pub enum Layout {
     /// Row by row, as in the file.
     File,
+    /// Eight rows together, unit by unit: 64 elements, or a block where that is more.
+    Woven {
+        /// Rows in all; the last ones may be fewer than eight.
+        rows: usize,
+    },
     /// Q8_0 in items of `rows` rows, in 16 / `rows` parts of `steps` blocks each a warp.
     Items {
         /// 4 or 8.
@@ -37,11 +42,17 @@ pub enum Layout {
 /// The packed layouts that kernels read: the format, and what their symbols say.
 pub(super) const PACKED: [&str; 3] = ["q8_0_items", "mxfp4_pairs", "mxfp4_units"];
 
+/// Elements and bytes of a unit of a woven row.
+pub(super) fn woven_unit(format: &Format) -> (usize, usize) {
+    let elements = format.block_len.max(64);
+    (elements, elements / format.block_len * format.block_bytes)
+}
+
 impl Layout {
     /// Which of [`PACKED`] it is.
     pub(super) fn packed(self) -> Option<usize> {
         match self {
-            Layout::File => None,
+            Layout::File | Layout::Woven { .. } => None,
             Layout::Items { .. } => Some(0),
             Layout::Pairs { .. } => Some(1),
             Layout::Units { .. } => Some(2),
@@ -52,6 +63,7 @@ impl Layout {
     pub(super) fn bits(self) -> u64 {
         match self {
             Layout::File => 0,
+            Layout::Woven { rows } => 1 | (rows as u64) << 32,
             Layout::Items { rows, steps, turned } => {
                 rows as u64 | (steps as u64) << 8 | u64::from(turned) << 32
             }
@@ -64,6 +76,7 @@ impl Layout {
     pub(super) fn fits(self, format: &Format, width: usize, rows: usize) -> bool {
         match self {
             Layout::File => true,
+            Layout::Woven { rows: all } => all == rows && width.is_multiple_of(format.block_len),
             Layout::Items { rows: item, steps, turned } => {
                 let whole = if turned { 64 } else { item };
                 format.name == "Q8_0"
@@ -98,7 +111,12 @@ impl Cuda {
 
     /// The same, in the matrix's own memory: what was there before is gone.
     pub fn in_items_in_place(&self, matrix: &Tensor, layout: Layout) -> Result<Tensor> {
-        self.ops.repack.items_in_place(&self.stream, matrix, layout)
+        self.ops.repack.in_place(&self.stream, matrix, layout)
+    }
+
+    /// The same matrix, woven.
+    pub fn woven(&self, matrix: &Tensor) -> Result<Tensor> {
+        self.ops.repack.in_place(&self.stream, matrix, Layout::Woven { rows: matrix.rows })
     }
 
     /// The same gate and up, interleaved.

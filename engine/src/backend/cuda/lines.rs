@@ -4,13 +4,14 @@
 
 use super::backend::Cuda;
 use super::kv::Cache;
+use super::layout::Layout;
 use super::module::Argument;
 use super::ops::{Fresh, From, Line, Matrix, Ops, Shares, Which};
 use super::rows::{Piece, Rows, Scratch};
 use super::stream::{Graph, Stream};
 use super::tensor::Tensor;
 use crate::adapters::weights::{LayerWeights, Linear, Qkv, Weights};
-use crate::adapters::{Activation, Architecture, Gate, Layer};
+use crate::adapters::{Activation, Architecture, Gate, Layer, Role};
 use crate::backend::{Pass, composed};
 use crate::error::{Error, Result};
 use std::sync::atomic::Ordering;
@@ -63,6 +64,10 @@ struct Recorder<'r> {
     fast: bool,
 }
 
+fn head(weights: &Weights<Tensor>) -> &Tensor {
+    weights.output.as_ref().map_or(&weights.token_embd, |output| &output.weight)
+}
+
 impl Lines {
     /// Whether a model's generated rows are computed this way.
     pub(super) fn fits(
@@ -70,9 +75,8 @@ impl Lines {
         architecture: &Architecture,
         weights: &Weights<Tensor>,
     ) -> bool {
-        let head = weights.output.as_ref().map_or(&weights.token_embd, |output| &output.weight);
         let mut layers = architecture.layers.iter().zip(&weights.layers);
-        line.takes(head)
+        line.could_take(head(weights))
             && architecture.n_embd.is_multiple_of(32)
             && layers.all(|(layer, weights)| layer_fits(line, layer, weights))
     }
@@ -83,18 +87,38 @@ impl Lines {
     }
 }
 
+/// A model's weights, its matrices woven if its generated rows are computed this way.
+pub(super) fn woven(
+    ops: &Ops,
+    stream: &Stream,
+    architecture: &Architecture,
+    weights: Weights<Tensor>,
+) -> Result<Weights<Tensor>> {
+    if !Lines::fits(&ops.line, architecture, &weights) {
+        return Ok(weights);
+    }
+    let weave = |weight: Tensor, role| match role {
+        Role::Matrix | Role::TiedTable => {
+            let layout = Layout::Woven { rows: weight.rows };
+            ops.repack.in_place(stream, &weight, layout)
+        }
+        _ => Ok(weight),
+    };
+    weights.map(weave, |_| ())
+}
+
 fn layer_fits(line: &Line, layer: &Layer, weights: &LayerWeights<Tensor>) -> bool {
     let (attention, ffn) = (&layer.attention, &layer.feed_forward);
     let network = &weights.feed_forward;
     let qkv = match &weights.qkv {
-        Qkv::Fused(all) => line.takes(&all.weight),
-        Qkv::Split { q, k, v } => [q, k, v].into_iter().all(|it| line.takes(&it.weight)),
+        Qkv::Fused(all) => line.could_take(&all.weight),
+        Qkv::Split { q, k, v } => [q, k, v].into_iter().all(|it| line.could_take(&it.weight)),
     };
     let gate = match (ffn.gate, &network.gate) {
         (Gate::Split, Some(gate)) => {
-            line.takes(&gate.weight) && gate.weight.format.id == network.up.weight.format.id
+            line.could_take(&gate.weight) && gate.weight.format.id == network.up.weight.format.id
         }
-        (Gate::Fused, _) => true,
+        (Gate::Fused, _) => ffn.n_ff.is_multiple_of(8),
         (Gate::None, None) => matches!(ffn.activation, Activation::Gelu(_)),
         _ => false,
     };
@@ -102,7 +126,9 @@ fn layer_fits(line: &Line, layer: &Layer, weights: &LayerWeights<Tensor>) -> boo
         && Line::attends(attention)
         && qkv
         && gate
-        && [&weights.attn_out, &network.up, &network.down].iter().all(|it| line.takes(&it.weight))
+        && [&weights.attn_out, &network.up, &network.down]
+            .iter()
+            .all(|it| line.could_take(&it.weight))
 }
 
 impl Room {
@@ -157,7 +183,8 @@ impl Cuda {
         let kept = &pass.weights.token_embd.lines;
         let lines = kept.get_or_init(|| {
             let fits = Lines::fits(&self.ops.line, pass.architecture, pass.weights);
-            fits.then(|| Box::new(Lines::new(pass.architecture)))
+            (fits && self.ops.line.takes(head(pass.weights)))
+                .then(|| Box::new(Lines::new(pass.architecture)))
         });
         let Some(lines) = lines else { return Ok(None) };
         let mut state = lines.state.lock().unwrap_or_else(PoisonError::into_inner);

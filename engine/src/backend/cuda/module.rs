@@ -94,11 +94,20 @@ impl Function {
 
     /// Registers a thread uses.
     pub fn registers(&self) -> Result<u32> {
-        const REGISTERS: i32 = 4;
+        self.attribute(4)
+    }
+
+    /// Threads that a block may have: what its source bounds launches to.
+    pub fn threads_max(&self) -> Result<u32> {
+        self.attribute(0)
+    }
+
+    /// One of the driver's numbers about a kernel.
+    fn attribute(&self, which: i32) -> Result<u32> {
         let mut value = 0;
         self.module.context.call("ask what a kernel uses", |driver| {
             // SAFETY: `value` outlives the call.
-            unsafe { (driver.function_attribute)(&mut value, REGISTERS, self.raw) }
+            unsafe { (driver.function_attribute)(&mut value, which, self.raw) }
         })?;
         Ok(u32::try_from(value).unwrap_or(0))
     }

@@ -7,6 +7,7 @@ use super::shape::Shape;
 use crate::adapters::weights::{FeedForwardWeights, LayerWeights, Linear, Qkv};
 use crate::adapters::{Architecture, Weights};
 use crate::backend::cuda::layout::Layout;
+use crate::backend::cuda::lines;
 use crate::backend::cuda::memory::{Buffer, Owner};
 use crate::backend::cuda::ops::Ops;
 use crate::backend::cuda::stream::Stream;
@@ -14,7 +15,8 @@ use crate::backend::cuda::tensor::Tensor;
 use crate::error::{Error, Result};
 use std::sync::Arc;
 
-/// A model's weights, packed if it has a fused step.
+/// A model's weights, packed if it has a fused step, and woven if its generated rows are computed
+/// in lines.
 pub(in crate::backend::cuda) fn packed(
     ops: &Ops,
     stream: &Stream,
@@ -23,7 +25,7 @@ pub(in crate::backend::cuda) fn packed(
 ) -> Result<Weights<Tensor>> {
     match Shape::of(stream.context().device(), architecture, &weights) {
         Some(shape) => Packer { ops, stream, shape }.all(weights),
-        None => Ok(weights),
+        None => lines::woven(ops, stream, architecture, weights),
     }
 }
 
@@ -82,7 +84,7 @@ impl Packer<'_> {
 
     fn items(&self, from: Linear<Tensor>, rows: usize, steps: usize) -> Result<Linear<Tensor>> {
         let layout = Layout::Items { rows, steps, turned: false };
-        let weight = self.ops.repack.items_in_place(self.stream, &from.weight, layout)?;
+        let weight = self.ops.repack.in_place(self.stream, &from.weight, layout)?;
         Ok(Linear { weight, bias: from.bias })
     }
 

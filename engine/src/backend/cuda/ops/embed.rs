@@ -57,5 +57,6 @@ fn launch(
     // A thread decodes eight elements.
     let grid = blocks(table.width.div_ceil(8), THREADS);
     let launch = function.launch().grid(grid, step.rows, 1).block(THREADS, 1);
-    launch.arg(rows).arg(table).arg(step.rows_address()).arg(small(table.width)?).on(stream)
+    let launch = launch.arg(rows).arg(table).arg(table.layout.bits());
+    launch.arg(step.rows_address()).arg(small(table.width)?).on(stream)
 }

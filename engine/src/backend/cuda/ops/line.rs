@@ -7,44 +7,33 @@ use crate::adapters::weights::NormWeights;
 use crate::adapters::{Activation, Attention, Gelu, Norm, NormKind, Rope, rope};
 use crate::backend::cuda::kernels::Kernels;
 use crate::backend::cuda::kv::Cache;
-use crate::backend::cuda::layout::Layout;
+use crate::backend::cuda::layout::{Layout, woven_unit};
 use crate::backend::cuda::module::{Argument, Function, Launch};
 use crate::backend::cuda::stream::Stream;
 use crate::backend::cuda::tensor::Tensor;
 use crate::error::{Error, Result};
 use crate::kv::Precision;
 
-/// Eight warps.
-const THREADS: u32 = 256;
 const ATTEND_THREADS: u32 = 128;
-/// Shares of a row's positions, stages of the ring, outputs of a tile and rows of a block, as the
-/// kernels have them.
+/// Shares of a row's positions, outputs of a tile, rows of a block at most, and stages of a warp's
+/// ring, as the kernels have them.
 pub(in crate::backend::cuda) const SPLITS: usize = 16;
-const DEPTH: usize = 4;
 const TILE: usize = 8;
 const ROWS: usize = 2;
-/// Bytes of a stage that are enough to keep memory busy, so that the blocks of two kernels fit on
-/// a multiprocessor: one computes, the other's weights arrive.
-const STAGE: usize = 20 * 1024;
-/// What the kernels take of shared memory beside that.
-const FIXED: usize = 4 * 1024;
+const DEPTH: usize = 2;
+/// Parts of a row, at most.
+const ROW_PARTS: usize = 32;
+/// For each warp: parts of rows between two meetings, and bytes of shared memory beside rows and
+/// rings.
+const PARTS: usize = 8;
+const FIXED: usize = PARTS * 128 + 16;
 
-/// Formats by the kernels' numbers: elements and bytes of a unit.
-const FORMATS: [(&str, usize, usize); 10] = [
-    ("Q4_0", 64, 36),
-    ("Q4_1", 64, 40),
-    ("Q5_0", 64, 44),
-    ("Q5_1", 64, 48),
-    ("Q8_0", 64, 68),
-    ("F16", 64, 128),
-    ("MXFP4", 64, 34),
-    ("Q4_K", 256, 144),
-    ("Q5_K", 256, 176),
-    ("Q6_K", 256, 210),
-];
+/// Formats by the kernels' numbers.
+const FORMATS: [&str; 10] =
+    ["Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "F16", "MXFP4", "Q4_K", "Q5_K", "Q6_K"];
 
 fn format(weight: &Tensor) -> Option<usize> {
-    FORMATS.iter().position(|(name, ..)| *name == weight.format.name)
+    FORMATS.iter().position(|name| *name == weight.format.name)
 }
 
 /// Where the rows of a product come from.
@@ -66,7 +55,7 @@ pub(in crate::backend::cuda) struct Shares<'f> {
     pub(in crate::backend::cuda) rows: u64,
 }
 
-/// A matrix, or some of its outputs.
+/// A matrix, or some of its outputs; `first` is a multiple of eight.
 #[derive(Clone, Copy)]
 pub(in crate::backend::cuda) struct Matrix<'m> {
     pub(in crate::backend::cuda) weight: &'m Tensor,
@@ -114,8 +103,9 @@ pub(in crate::backend::cuda) struct Line {
     attend_f32: Function,
     attend_f16: Function,
     attended: Function,
-    /// Blocks that fill the device.
+    /// Blocks that fill the device, and a block's warps.
     blocks: usize,
+    warps: usize,
     /// Bytes that a block may ask for.
     shared: usize,
 }
@@ -123,7 +113,8 @@ pub(in crate::backend::cuda) struct Line {
 impl Line {
     pub(super) fn new(kernels: &Kernels) -> Result<Line> {
         let device = kernels.context().device();
-        let shared = (device.shared_bytes_max as usize).saturating_sub(FIXED);
+        let warps = kernels.function("line_product", "line_project")?.threads_max()? as usize / 32;
+        let shared = (device.shared_bytes_max as usize).saturating_sub(FIXED * warps);
         let find = |stem: &str, symbol: &str| -> Result<Function> {
             let function = kernels.function(stem, symbol)?;
             function.allow_shared(shared as u32)?;
@@ -138,21 +129,28 @@ impl Line {
             attend_f32: find("line_attend", "line_attend_kvf32")?,
             attend_f16: find("line_attend", "line_attend_kvf16")?,
             attended: kernels.function("line_attend", "line_attended")?,
-            blocks: 2 * device.n_multiprocessors as usize,
+            blocks: device.n_multiprocessors as usize,
+            warps,
             shared,
         })
     }
 
-    /// Whether generated rows are multiplied with this matrix here: its rows must be whole blocks,
-    /// and have room in shared memory beside a ring of the smallest stages.
+    /// Whether generated rows are multiplied with this matrix here.
     pub(in crate::backend::cuda) fn takes(&self, weight: &Tensor) -> bool {
-        let fits = |at: usize| {
-            let (_, elements, bytes) = FORMATS[at];
-            let block = if elements == 64 { 32 } else { elements };
-            let least = room(weight.width, ROWS) + DEPTH * 2 * TILE * pitch(bytes);
-            weight.width.is_multiple_of(block) && least <= self.shared
-        };
-        weight.layout == Layout::File && format(weight).is_some_and(fits)
+        matches!(weight.layout, Layout::Woven { .. }) && self.could_take(weight)
+    }
+
+    /// Whether they would be if it were woven: its rows must be whole blocks, and have room in
+    /// shared memory beside the rings.
+    pub(in crate::backend::cuda) fn could_take(&self, weight: &Tensor) -> bool {
+        let block = weight.format.block_len.max(32);
+        let least = room(weight.width, 1) + self.rings(pitch(weight));
+        format(weight).is_some() && weight.width.is_multiple_of(block) && least <= self.shared
+    }
+
+    /// Bytes of the rings of all warps.
+    fn rings(&self, pitch: usize) -> usize {
+        DEPTH * self.warps * 2 * pitch
     }
 
     /// Whether generated rows attend here.
@@ -234,21 +232,30 @@ impl Line {
         let given = || matrices.iter().flatten();
         let width = given().next().map_or(0, |matrix| matrix.weight.width);
         let gated = N == 2;
-        let count = which.rows.min(ROWS);
-        let room = room(width, count);
-        let most = (self.shared.saturating_sub(room) / DEPTH).min(STAGE);
-        let pitch = given().map(|matrix| cut(matrix.weight, most).1).max().unwrap_or(16);
+        let pitch = given().map(|matrix| pitch(matrix.weight)).max().unwrap_or(16);
+        // Rows of wide matrices do not share a block.
+        let most = which.rows.min(ROWS);
+        let together = if room(width, most) + self.rings(pitch) > self.shared { 1 } else { most };
         let span = if gated { TILE } else { 2 * TILE };
         let spans = |matrix: &Matrix<'_>| matrix.outputs.div_ceil(span);
         let all = if gated { given().map(spans).max() } else { Some(given().map(spans).sum()) };
-        let grid = all.unwrap_or(0).min(self.blocks);
-        let launch = function.launch().grid(grid, which.rows.div_ceil(ROWS), 1).block(THREADS, 1);
-        let launch = launch.shared((room + DEPTH * 2 * TILE * pitch) as u32);
+        let all = all.unwrap_or(0);
+        let grid = all.clamp(1, self.blocks);
+        let launch = function
+            .launch()
+            .grid(grid, which.rows.div_ceil(together), 1)
+            .block(32 * self.warps as u32, 1);
+        let launch = launch.shared((room(width, together) + self.rings(pitch)) as u32);
         let launch = if early { launch.early() } else { launch };
         let launch = launch.arg(out).arg(small(stride)?).arg(small(width)?).arg(small(pitch)?);
-        let launch = source(launch, from)?.arg(small(which.rows)?);
+        let launch = source(launch, from)?.arg(small(which.rows)?).arg(small(together)?);
+        let parts = given().map(|matrix| parts(matrix.weight).1).max().unwrap_or(1);
+        let launch = launch.arg(small(all / grid)?).arg(small(all % grid)?);
+        let launch =
+            launch.arg(small(self.warps.min(PARTS * self.warps / parts))?).arg(small(parts)?);
+        let launch = launch.arg(small((1 << 16) / parts + 1)?);
         let launch = launch.arg(which.gather).arg(which.step).arg(which.wanted);
-        matrices.iter().try_fold(launch, |launch, matrix| with(launch, matrix.as_ref(), most))
+        matrices.iter().try_fold(launch, |launch, matrix| with(launch, matrix.as_ref()))
     }
 
     /// Leaves what each share of each generated row found at `partial`; keeps keys and values that
@@ -301,8 +308,8 @@ impl Line {
         rows: usize,
     ) -> Result<()> {
         let attention = shares.attention;
-        let grid = (attention.q_width() / 4).div_ceil(THREADS as usize);
-        let launch = self.attended.launch().grid(grid, rows, 1).block(THREADS, 1);
+        let grid = (attention.q_width() / 4).div_ceil(ATTEND_THREADS as usize);
+        let launch = self.attended.launch().grid(grid, rows, 1).block(ATTEND_THREADS, 1);
         let launch = launch.arg(to).arg(shares.partial).arg(shares.rows).arg(shares.sinks);
         let launch = launch.arg(small(attention.heads)?).arg(small(attention.head_dim)?);
         launch.arg(small(attention.window.unwrap_or(0))?).on(stream)
@@ -313,31 +320,23 @@ fn missing(what: &str) -> Error {
     Error::kernel("line_product", format!("{what} is missing"))
 }
 
-/// Units of a row that a stage of `most` bytes holds, and the distance of its rows.
-fn cut(weight: &Tensor, most: usize) -> (usize, usize) {
-    let (_, elements, bytes) = FORMATS[format(weight).unwrap_or(0)];
-    let units = weight.width.div_ceil(elements);
-    let fits = |parts: &usize| 2 * TILE * pitch(units.div_ceil(*parts) * bytes) <= most;
-    let per = units.div_ceil((1..units).find(fits).unwrap_or(units));
-    (per, pitch(per * bytes))
+/// Bytes of a stage that a tile takes: a unit of each of its rows, what a copy brings from before
+/// them, and the word behind the last.
+fn pitch(weight: &Tensor) -> usize {
+    (TILE * woven_unit(weight.format).1 + 15 + 4).next_multiple_of(16)
 }
 
-/// The distance of rows of so many bytes in a stage: sixteen more than a multiple of 128, so that
-/// eight rows lie in different banks.
-fn pitch(bytes: usize) -> usize {
-    (bytes + 30).next_multiple_of(128) + 16
+/// Units of a part of a row, and parts.
+fn parts(weight: &Tensor) -> (usize, usize) {
+    let units = weight.width.div_ceil(woven_unit(weight.format).0);
+    let each = units.div_ceil(ROW_PARTS);
+    (each, units.div_ceil(each))
 }
 
 /// Bytes of shared memory that so many rows of activations take, as `LineX` has them.
 fn room(width: usize, rows: usize) -> usize {
-    let padded = width.next_multiple_of(64);
-    rows * (4 * padded + padded / 8 / 16 * 16 + 16)
-}
-
-fn row_bytes(weight: &Tensor, at: usize) -> usize {
-    let (_, elements, bytes) = FORMATS[at];
-    let blocks = if elements == 64 { 2 } else { 1 };
-    weight.width / (elements / blocks) * (bytes / blocks)
+    let padded = width.next_multiple_of(128);
+    rows * (4 * padded + padded / 4 + (padded / 32).next_multiple_of(16))
 }
 
 fn source<'l>(launch: Launch<'l>, from: &From<'_>) -> Result<Launch<'l>> {
@@ -361,18 +360,18 @@ fn source<'l>(launch: Launch<'l>, from: &From<'_>) -> Result<Launch<'l>> {
     })
 }
 
-fn with<'l>(launch: Launch<'l>, matrix: Option<&Matrix<'_>>, most: usize) -> Result<Launch<'l>> {
+fn with<'l>(launch: Launch<'l>, matrix: Option<&Matrix<'_>>) -> Result<Launch<'l>> {
     let Some(matrix) = matrix else {
         let launch = launch.arg(0u64).arg(0u64).arg(0u32).arg(0u32).arg(0u32);
         return Ok(launch.arg(1u32).arg(1u32).arg(1u32));
     };
     let weight = matrix.weight;
     let at = format(weight).ok_or_else(|| missing(weight.format.name))?;
-    let (_, elements, bytes) = FORMATS[at];
-    let row_bytes = row_bytes(weight, at);
+    let (elements, bytes) = woven_unit(weight.format);
+    let row_bytes = weight.bytes() / weight.rows;
     let bias = matrix.bias.map(|bias| bias.bits() + 4 * matrix.first as u64).unwrap_or(0);
     let launch = launch.arg(weight.bits() + (matrix.first * row_bytes) as u64).arg(bias);
     let launch = launch.arg(small(matrix.outputs)?).arg(at as u32).arg(small(row_bytes)?);
-    let launch = launch.arg(small(weight.width.div_ceil(elements))?);
-    Ok(launch.arg(small(cut(weight, most).0)?).arg(bytes as u32))
+    let launch = launch.arg(small(weight.width.div_ceil(elements))?).arg(bytes as u32);
+    Ok(launch.arg(small(parts(weight).0)?))
 }

@@ -57,7 +57,7 @@ impl MatmulFast {
             Layout::Items { .. } => {
                 self.part(&self.items, stream, factors, (weight, 0), whole, step)
             }
-            Layout::File => Part::of(weight).try_for_each(|part| {
+            Layout::File | Layout::Woven { .. } => Part::of(weight).try_for_each(|part| {
                 let halves = spread.run(stream, scratch, weight, part, unit(weight))?;
                 // What was multiplied with the unit is not multiplied again.
                 self.part(&self.halves, stream, factors, (&halves, 1), part, step)

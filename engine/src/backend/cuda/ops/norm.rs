@@ -11,17 +11,18 @@ use crate::backend::cuda::stream::Stream;
 use crate::backend::cuda::tensor::Tensor;
 use crate::error::Result;
 
-const THREADS: u32 = 256;
-
 pub(in crate::backend::cuda) struct Norms {
     rms: Function,
     layer: Function,
+    threads: u32,
 }
 
 impl Norms {
     pub(super) fn new(kernels: &Kernels) -> Result<Norms> {
         let find = |symbol: &str| kernels.function("norm", symbol);
-        Ok(Norms { rms: find("norm_rms_f32")?, layer: find("norm_layer_f32")? })
+        let (rms, layer) = (find("norm_rms_f32")?, find("norm_layer_f32")?);
+        let threads = rms.threads_max()?;
+        Ok(Norms { rms, layer, threads })
     }
 
     /// `out` is `x`, normalised, to which `more` is added first; in f16 also, if so wanted.
@@ -39,7 +40,7 @@ impl Norms {
             NormKind::Layer => &self.layer,
         };
         let bias = weights.bias.as_ref().map(Tensor::vector).transpose()?;
-        let launch = function.launch().grid(x.count(), 1, 1).block(THREADS, 1);
+        let launch = function.launch().grid(x.count(), 1, 1).block(self.threads, 1);
         let launch = launch.arg(out).arg(x).arg(more).arg(weights.weight.vector()?).arg(bias);
         let launch = launch.arg(small(x.width())?).arg(norm.epsilon);
         round::into(launch, rounded)?.on(stream)

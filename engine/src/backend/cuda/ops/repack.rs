@@ -2,7 +2,7 @@
 
 use super::small;
 use crate::backend::cuda::kernels::Kernels;
-use crate::backend::cuda::layout::Layout;
+use crate::backend::cuda::layout::{Layout, woven_unit};
 use crate::backend::cuda::memory::{Buffer, Owner};
 use crate::backend::cuda::module::{Function, Launch};
 use crate::backend::cuda::stream::Stream;
@@ -20,6 +20,7 @@ const ALIGNED_ROWS: usize = 64;
 
 pub(in crate::backend::cuda) struct Repack {
     items: Function,
+    woven: Function,
     pairs: Function,
     units: Function,
 }
@@ -29,6 +30,7 @@ impl Repack {
         let find = |symbol: &str| kernels.function("repack", symbol);
         Ok(Repack {
             items: find("repack_q8_0_items")?,
+            woven: find("repack_woven")?,
             pairs: find("repack_mxfp4_pairs")?,
             units: find("repack_mxfp4_units")?,
         })
@@ -56,9 +58,10 @@ impl Repack {
         }))
     }
 
-    /// The same matrix in items, where it was: items hold rows that follow one another, so a part
-    /// of them at a time goes elsewhere and back. The head is too large to be there twice.
-    pub(in crate::backend::cuda) fn items_in_place(
+    /// The same matrix in items or woven, where it was: both take rows that follow one another
+    /// together, so a part of them at a time goes elsewhere and back. What is large is not there
+    /// twice.
+    pub(in crate::backend::cuda) fn in_place(
         &self,
         stream: &Stream,
         from: &Tensor,
@@ -85,11 +88,20 @@ impl Repack {
         to: u64,
         layout: Layout,
     ) -> Result<()> {
-        let Layout::Items { rows, steps, turned } = layout else { return Err(refused(layout)) };
-        let address = from.address() + (first * (from.bytes() / from.rows)) as u64;
-        let launch = begin(&self.items).arg(address).arg(to);
-        let launch = launch.arg(small(count)?).arg(small(from.width)?);
-        launch.arg(small(rows)?).arg(small(steps)?).arg(u32::from(turned)).on(stream)
+        let row_bytes = from.bytes() / from.rows;
+        let address = from.address() + (first * row_bytes) as u64;
+        let begin = |function| begin(function).arg(address).arg(to);
+        match layout {
+            Layout::Items { rows, steps, turned } => {
+                let launch = begin(&self.items).arg(small(count)?).arg(small(from.width)?);
+                launch.arg(small(rows)?).arg(small(steps)?).arg(u32::from(turned)).on(stream)
+            }
+            Layout::Woven { .. } => {
+                let launch = begin(&self.woven).arg(small(count)?).arg(small(row_bytes)?);
+                launch.arg(small(woven_unit(from.format).1)?).on(stream)
+            }
+            _ => Err(refused(layout)),
+        }
     }
 
     /// The same gate and up, interleaved.

@@ -68,7 +68,8 @@ impl Spread {
     ) -> Result<Piece> {
         let out = scratch.piece(part.experts * part.bytes(weight.width))?;
         let launch = self.0.of(weight)?.launch().grid(BLOCKS, 1, 1).block(THREADS, 1);
-        let launch = launch.arg(&out).arg(weight).arg(power_of_two(unit));
+        let launch = launch.arg(&out).arg(weight).arg(weight.layout.bits());
+        let launch = launch.arg(power_of_two(unit));
         let launch = launch.arg(small(weight.width)?).arg(small(part.first)?);
         let launch = launch.arg(small(part.outputs)?).arg(small(part.all)?);
         launch.arg(small(part.experts)?).on(stream)?;
@@ -87,7 +88,7 @@ pub(super) fn power_of_two(exponent: i32) -> f32 {
 pub(super) fn unit(weight: &Tensor) -> i32 {
     let top = match weight.layout {
         Layout::Pairs { .. } | Layout::Units { .. } => 0,
-        Layout::File | Layout::Items { .. } => 14,
+        Layout::File | Layout::Woven { .. } | Layout::Items { .. } => 14,
     };
     let exponent = (weight.most.to_bits() >> 23) as i32 - 127;
     if weight.most > 0.0 { (top - 1 - exponent).min(120) } else { 0 }
