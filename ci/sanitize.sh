@@ -20,10 +20,13 @@ suites=(cuda::op:: cuda::fast::op:: cuda::fused:: cuda::choose::)
 logs=$(mktemp -d)
 trap 'rm -r "$logs"' EXIT
 
-# check TOOL [OPTION…] — everything under one of the sanitizer's tools.
+# check TOOL [OPTION…] — everything under one of the sanitizer's tools. racecheck is spared the step
+# of gpt-oss: it does not see that a bulk copy's bytes are counted by the barrier that readers wait
+# for, nor that packets carry their epochs, and reports every reader.
 check() {
     local tool=$1 suite_filter
     shift
+    [[ $tool != racecheck ]] || local suites=("${suites[@]/%cuda::fused::/cuda::fused::dense::}")
     for suite_filter in "${suites[@]}"; do
         echo "== $tool: $suite_filter"
         compute-sanitizer --tool "$tool" --error-exitcode 1 "$@" "$suite" "$suite_filter" \
