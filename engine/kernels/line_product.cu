@@ -9,7 +9,8 @@
     {NAME##_data, NAME##_bias, NAME##_outputs, NAME##_format, NAME##_row_bytes, NAME##_units,    \
      NAME##_unit_bytes, NAME##_part_units}
 
-// What all of them take: where rows come from, which, and where they go, `stride` elements apart.
+// What all of them take: where rows come from, which, and where they go, `stride` elements apart;
+// and how many spans each block has at least, with one more for the first `more` blocks.
 #define COMMON                                                                                   \
     float *out, u32 stride, u32 width, u32 pitch, u32 kind, const float *x, const float *weight, \
         const float *norm_bias, float epsilon, const float *partial, const Row *attended_rows,   \
@@ -21,7 +22,7 @@
                      weight,  norm_bias,                                                         \
                      epsilon, {partial, attended_rows, sinks, heads, dim, window}};              \
     Lines lines = {rows, together, gather, step, wanted};                                        \
-    Dealt dealt = {least, more, per, parts, inverse};
+    Deal deal = {least + (blockIdx.x < more), per, parts, inverse};
 
 // For outputs that depend on their sums alone.
 __device__ __forceinline__ float nothing(const Output &) { return 0.0f; }
@@ -32,7 +33,7 @@ __device__ __forceinline__ float nothing(const Output &) { return 0.0f; }
 KERNEL line_project(COMMON, MATRIX(a), MATRIX(b), MATRIX(c)) {
     SOURCE
     Matrices<3, false> all = {{AS_MATRIX(a), AS_MATRIX(b), AS_MATRIX(c)}, width, pitch};
-    line_product(all, source, lines, dealt, nothing, [&](const Output &to, const Sums &of) {
+    line_product(all, source, lines, deal, nothing, [&](const Output &to, const Sums &of) {
         out[static_cast<u64>(to.row) * stride + to.column] = to.with_bias(of.first);
     });
 }
@@ -45,7 +46,7 @@ KERNEL line_add(COMMON, MATRIX(a)) {
         return out + static_cast<u64>(to.row) * stride + to.column;
     };
     auto before = [&](const Output &to) { return fresh1(at(to)); };
-    line_product(all, source, lines, dealt, before, [&](const Output &to, const Sums &of) {
+    line_product(all, source, lines, deal, before, [&](const Output &to, const Sums &of) {
         *at(to) = of.early + to.with_bias(of.first);
     });
 }
@@ -54,7 +55,7 @@ KERNEL line_add(COMMON, MATRIX(a)) {
 KERNEL line_gated(COMMON, MATRIX(a), MATRIX(b), float alpha, float limit, u32 how) {
     SOURCE
     Matrices<2, true> all = {{AS_MATRIX(a), AS_MATRIX(b)}, width, pitch};
-    line_product(all, source, lines, dealt, nothing, [&](const Output &to, const Sums &of) {
+    line_product(all, source, lines, deal, nothing, [&](const Output &to, const Sums &of) {
         float gate = to.with_bias(of.first), up = of.second;
         if (b_bias) up = up + b_bias[to.index];
         float y = how == 0   ? swiglu(gate, up)
@@ -70,7 +71,7 @@ KERNEL line_gated(COMMON, MATRIX(a), MATRIX(b), float alpha, float limit, u32 ho
 KERNEL line_bent(COMMON, MATRIX(a), u32 how) {
     SOURCE
     Matrices<1, false> all = {{AS_MATRIX(a)}, width, pitch};
-    line_product(all, source, lines, dealt, nothing, [&](const Output &to, const Sums &of) {
+    line_product(all, source, lines, deal, nothing, [&](const Output &to, const Sums &of) {
         float sum = to.with_bias(of.first);
         float y = how == 0 ? gelu_erf(sum) : how == 1 ? gelu_tanh(sum) : gelu_f16_table(sum);
         out[static_cast<u64>(to.row) * stride + to.column] = y;

@@ -10,9 +10,9 @@
 
 // Stages of a warp's ring: more stand in the way of the activations, and bring no more in.
 constexpr u32 DEPTH = 2;
-// Outputs of a tile; rows of the batch of a block, at most; spans and parts of them between two
-// meetings of the warps.
-constexpr u32 TILE = 8, ROWS = 2, SPANS = WARPS, PARTS = 8 * WARPS;
+// Outputs of a tile; rows of the batch of a block, and parts between two meetings of the warps, at
+// most.
+constexpr u32 TILE = 8, ROWS = 2, PARTS = 8 * WARPS;
 // Bytes of the largest unit of a tile, with what a copy brings from before it.
 constexpr u32 UNIT_BYTES = TILE * 210 + 15;
 
@@ -81,18 +81,12 @@ __device__ __forceinline__ void tiles_of(const Matrices<COUNT, GATED> &all, cons
     else tiles[1] = {tiles[0].at + TILE * at.matrix.row_bytes, min(left, 2 * TILE) - tiles[0].rows};
 }
 
-// How spans are dealt out. Each block has `least` of them, the first `more` blocks one more, and
-// its warps meet after every `per`; of those, each warp takes its share of all `parts` of each, in
-// order. The host does the divisions: what runs once before the first product takes longest.
-struct Dealt {
-    u32 least, more, per, parts, inverse;
-};
+// How spans are dealt out: `mine` are this block's, and its warps meet after every `per`; of those,
+// each warp takes its share of all `parts` of each, in order. The host does the divisions: what
+// runs once before the first product takes longest.
 struct Deal {
     u32 mine, per, parts, inverse;
 
-    __device__ __forceinline__ Deal(const Dealt &dealt)
-        : mine(dealt.least + (blockIdx.x < dealt.more)), per(dealt.per), parts(dealt.parts),
-          inverse(dealt.inverse) {}
     // n / parts, for what PARTS allows: `inverse` is 2^16 / parts, and one more.
     __device__ __forceinline__ u32 over_parts(u32 n) const { return n * inverse >> 16; }
 };
@@ -264,14 +258,13 @@ __device__ __forceinline__ void products(const Matrices<COUNT, GATED> &all, cons
 template <int COUNT, bool GATED, class Early, class Target>
 __device__ __forceinline__ void line_product(const Matrices<COUNT, GATED> &all,
                                              const Source &source, const Lines &lines,
-                                             const Dealt &dealt, Early early, Target target) {
+                                             const Deal &deal, Early early, Target target) {
     constexpr u32 SPAN = Matrices<COUNT, GATED>::SPAN;
     extern __shared__ __align__(16) u8 room[];
     __shared__ double scratch[WARPS];
     __shared__ Found found[PARTS];
     let_next_start();
     u32 first = blockIdx.y * lines.together, count = min(lines.rows - first, lines.together);
-    Deal deal(dealt);
     u32 row_room = LineX::bytes(all.width), stage_bytes = 2 * all.pitch;
     u32 g = threadIdx.x % 32 / 4, t = threadIdx.x % 4, warp = threadIdx.x / 32;
     u8 *ring = room + count * row_room + warp * DEPTH * stage_bytes;

@@ -6,6 +6,7 @@ use super::decode;
 use super::generate::{Ids, Told};
 use super::kernels::Kernels;
 use super::kv::Cache;
+use super::lines;
 use super::loading::Loading;
 use super::memory::Pinned;
 use super::module::Argument;
@@ -208,7 +209,8 @@ impl Backend for Cuda {
     ) -> Result<Weights<Tensor>> {
         // Nothing more comes from files: what is pinned for that nobody else could use.
         self.loading.let_go()?;
-        decode::packed(&self.ops, &self.stream, architecture, weights)
+        let weights = decode::packed(&self.ops, &self.stream, architecture, weights)?;
+        lines::woven(&self.ops, &self.stream, architecture, weights)
     }
 
     fn cache(&mut self, plan: &CachePlan) -> Result<Cache> {

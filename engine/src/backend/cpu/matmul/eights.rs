@@ -26,7 +26,6 @@ impl Avx2 {
 /// Eight blocks of a format side by side. A format's block may be several of ours, and some of
 /// these may share their bytes: they are parts of one base. Codes are unsigned, see `Coded`, but
 /// for wide ones, which are signed.
-///
 pub(super) trait Eights: Pod {
     const BASES: usize;
     const PARTS: usize;
@@ -254,6 +253,29 @@ fn scaled(words: __m256i, d: __m256, out: &mut [[f32; 8]]) {
     }
 }
 
+/// What Q4_K and Q5_K have in common.
+macro_rules! scales_and_mins {
+    () => {
+        const BASES: usize = 4;
+        const PARTS: usize = 2;
+        const HALVES: usize = 1;
+        const MINS: bool = true;
+        type Scales = (Rows<8>, Rows<8>);
+
+        #[inline(always)]
+        fn scale(_: Avx2, scales: &Self::Scales, block: usize, _: usize) -> __m256 {
+            // SAFETY: as the argument says.
+            unsafe { eight(&scales.0[block]) }
+        }
+
+        #[inline(always)]
+        fn min(_: Avx2, scales: &Self::Scales, block: usize) -> __m256 {
+            // SAFETY: as the argument says.
+            unsafe { eight(&scales.1[block]) }
+        }
+    };
+}
+
 /// Scales and minima of Q4_K and Q5_K.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
@@ -287,28 +309,12 @@ pub(super) struct Q4K {
 const _: () = assert!(size_of::<Q4K>() == 8 * size_of::<q4_k::Block>());
 
 impl Eights for Q4K {
-    const BASES: usize = 4;
-    const PARTS: usize = 2;
-    const HALVES: usize = 1;
-    const MINS: bool = true;
-    type Scales = (Rows<8>, Rows<8>);
+    scales_and_mins!();
 
     #[inline(always)]
     fn scales(&self, _: Avx2) -> Self::Scales {
         // SAFETY: as the argument says.
         unsafe { lines(&self.d, &self.scales) }
-    }
-
-    #[inline(always)]
-    fn scale(_: Avx2, scales: &Self::Scales, block: usize, _: usize) -> __m256 {
-        // SAFETY: as the argument says.
-        unsafe { eight(&scales.0[block]) }
-    }
-
-    #[inline(always)]
-    fn min(_: Avx2, scales: &Self::Scales, block: usize) -> __m256 {
-        // SAFETY: as the argument says.
-        unsafe { eight(&scales.1[block]) }
     }
 
     #[inline(always)]
@@ -328,11 +334,7 @@ pub(super) struct Q5K {
 }
 
 impl Eights for Q5K {
-    const BASES: usize = 4;
-    const PARTS: usize = 2;
-    const HALVES: usize = 1;
-    const MINS: bool = true;
-    type Scales = (Rows<8>, Rows<8>);
+    scales_and_mins!();
 
     #[inline(always)]
     fn scales(&self, _: Avx2) -> Self::Scales {
@@ -346,18 +348,6 @@ impl Eights for Q5K {
             }
             (scales, mins)
         }
-    }
-
-    #[inline(always)]
-    fn scale(_: Avx2, scales: &Self::Scales, block: usize, _: usize) -> __m256 {
-        // SAFETY: as the argument says.
-        unsafe { eight(&scales.0[block]) }
-    }
-
-    #[inline(always)]
-    fn min(_: Avx2, scales: &Self::Scales, block: usize) -> __m256 {
-        // SAFETY: as the argument says.
-        unsafe { eight(&scales.1[block]) }
     }
 
     #[inline(always)]

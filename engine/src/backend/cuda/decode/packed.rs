@@ -7,7 +7,6 @@ use super::shape::Shape;
 use crate::adapters::weights::{FeedForwardWeights, LayerWeights, Linear, Qkv};
 use crate::adapters::{Architecture, Weights};
 use crate::backend::cuda::layout::Layout;
-use crate::backend::cuda::lines;
 use crate::backend::cuda::memory::{Buffer, Owner};
 use crate::backend::cuda::ops::Ops;
 use crate::backend::cuda::stream::Stream;
@@ -15,8 +14,7 @@ use crate::backend::cuda::tensor::Tensor;
 use crate::error::{Error, Result};
 use std::sync::Arc;
 
-/// A model's weights, packed if it has a fused step, and woven if its generated rows are computed
-/// in lines.
+/// A model's weights, packed if it has a fused step.
 pub(in crate::backend::cuda) fn packed(
     ops: &Ops,
     stream: &Stream,
@@ -25,7 +23,7 @@ pub(in crate::backend::cuda) fn packed(
 ) -> Result<Weights<Tensor>> {
     match Shape::of(stream.context().device(), architecture, &weights) {
         Some(shape) => Packer { ops, stream, shape }.all(weights),
-        None => lines::woven(ops, stream, architecture, weights),
+        None => Ok(weights),
     }
 }
 

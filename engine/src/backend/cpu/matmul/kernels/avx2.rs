@@ -42,7 +42,7 @@ pub(super) const KERNELS: Kernels = Kernels {
 /// Half of the lanes: 0 for lanes 0–7, 1 for lanes 8–15.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
-fn load(lanes: &Lanes, half: usize) -> __m256 {
+pub(in crate::backend::cpu::matmul) fn load(lanes: &Lanes, half: usize) -> __m256 {
     debug_assert!(half < 2);
     // SAFETY: eight floats from 0 or 8 on, of sixteen; aligned, because `Lanes` is.
     unsafe { _mm256_load_ps(lanes.0.as_ptr().add(8 * half)) }
@@ -50,7 +50,7 @@ fn load(lanes: &Lanes, half: usize) -> __m256 {
 
 #[inline]
 #[target_feature(enable = "avx2,fma")]
-fn store(lanes: &mut Lanes, half: usize, values: __m256) {
+pub(in crate::backend::cpu::matmul) fn store(lanes: &mut Lanes, half: usize, values: __m256) {
     debug_assert!(half < 2);
     // SAFETY: as in `load`.
     unsafe { _mm256_store_ps(lanes.0.as_mut_ptr().add(8 * half), values) }

@@ -1,7 +1,7 @@
 //! The inner loops, one file an instruction set, all following the one order of sums in `tree`.
 
 #[cfg(target_arch = "x86_64")]
-mod avx2;
+pub(super) mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 #[cfg(target_arch = "x86_64")]

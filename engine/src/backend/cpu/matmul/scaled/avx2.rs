@@ -4,31 +4,17 @@
 #![allow(clippy::needless_range_loop)] // one index counts in several arrays
 
 use super::Codes;
-use super::kernels::{Build, Stripe, Stripes, Wall};
+use super::kernels::{Build, Stripes, Wall, stripes_of};
 use super::shifted::Block;
 use crate::backend::cpu::matmul::fast::panel::{Panel, REGISTERS};
 use crate::backend::cpu::matmul::fast::strip::BLOCK;
+use crate::backend::cpu::matmul::kernels::avx2::{load, store};
 use crate::backend::cpu::matmul::tree::Lanes;
 use std::arch::x86_64::*;
 use std::ops::Range;
 
-macro_rules! stripes {
-    ($halves:literal, $mins:literal, $($x:literal)*) => {{
-        const STRIPES: &[Stripe] = &[
-            // SAFETY: reached through `kernels::stripes` alone, for a level that the machine has.
-            $(|wall, x, sums| unsafe { stripe::<$x, $halves, $mins>(wall, x, sums) }),*
-        ];
-        STRIPES
-    }};
-}
-
 pub(super) fn of(codes: &Codes) -> Stripes {
-    let stripes = match (codes.halves, codes.mins) {
-        (1, false) => stripes!(1, false, 1 2 3 4 5 6),
-        (1, true) => stripes!(1, true, 1 2 3 4 5 6),
-        (_, false) => stripes!(2, false, 1 2 3 4 5 6),
-        (_, true) => stripes!(2, true, 1 2 3 4 5 6),
-    };
+    let stripes = stripes_of!(codes, stripe, 1 2 3 4 5 6);
     Stripes { build: built(codes), stripes, most: stripes.len() }
 }
 
@@ -47,23 +33,6 @@ pub(super) fn built(codes: &Codes) -> Build {
         (.., false) => build!(false, 2, false),
         (.., true) => build!(false, 2, true),
     }
-}
-
-/// Half of the rows.
-#[inline]
-#[target_feature(enable = "avx2,fma")]
-fn load(lanes: &Lanes, half: usize) -> __m256 {
-    debug_assert!(half < 2);
-    // SAFETY: eight floats from 0 or 8 on, of sixteen; aligned, because `Lanes` is.
-    unsafe { _mm256_load_ps(lanes.0.as_ptr().add(8 * half)) }
-}
-
-#[inline]
-#[target_feature(enable = "avx2,fma")]
-fn store(lanes: &mut Lanes, half: usize, values: __m256) {
-    debug_assert!(half < 2);
-    // SAFETY: as in `load`.
-    unsafe { _mm256_store_ps(lanes.0.as_mut_ptr().add(8 * half), values) }
 }
 
 #[target_feature(enable = "avx2,fma")]

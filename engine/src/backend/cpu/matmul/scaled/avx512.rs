@@ -3,30 +3,15 @@
 
 #![allow(clippy::needless_range_loop)] // one index counts in several arrays
 
-use super::kernels::{Stripe, Stripes, Wall};
+use super::kernels::{Stripes, Wall, stripes_of};
 use super::shifted::Block;
 use super::{Codes, avx2};
 use crate::backend::cpu::matmul::fast::strip::BLOCK;
 use crate::backend::cpu::matmul::tree::Lanes;
 use std::arch::x86_64::*;
 
-macro_rules! stripes {
-    ($halves:literal, $mins:literal, $($x:literal)*) => {{
-        const STRIPES: &[Stripe] = &[
-            // SAFETY: reached through `kernels::stripes` alone, for a level that the machine has.
-            $(|wall, x, sums| unsafe { stripe::<$x, $halves, $mins>(wall, x, sums) }),*
-        ];
-        STRIPES
-    }};
-}
-
 pub(super) fn of(codes: &Codes) -> Stripes {
-    let stripes = match (codes.halves, codes.mins) {
-        (1, false) => stripes!(1, false, 1 2 3 4 5 6 7 8 9 10 11 12),
-        (1, true) => stripes!(1, true, 1 2 3 4 5 6 7 8 9 10 11 12),
-        (_, false) => stripes!(2, false, 1 2 3 4 5 6 7 8 9 10 11 12),
-        (_, true) => stripes!(2, true, 1 2 3 4 5 6 7 8 9 10 11 12),
-    };
+    let stripes = stripes_of!(codes, stripe, 1 2 3 4 5 6 7 8 9 10 11 12);
     Stripes { build: avx2::built(codes), stripes, most: stripes.len() }
 }
 

@@ -42,6 +42,29 @@ pub(super) struct Stripes {
     pub(super) most: usize,
 }
 
+/// `$stripe`, a function of one instruction set, for what a format's codes are like, and for each
+/// number of activation rows.
+#[cfg(target_arch = "x86_64")]
+macro_rules! stripes_of {
+    ($codes:expr, $stripe:ident, $($x:literal)*) => {
+        match ($codes.halves, $codes.mins) {
+            (1, false) => stripes_of!(@ $stripe, 1, false, $($x)*),
+            (1, true) => stripes_of!(@ $stripe, 1, true, $($x)*),
+            (_, false) => stripes_of!(@ $stripe, 2, false, $($x)*),
+            (_, true) => stripes_of!(@ $stripe, 2, true, $($x)*),
+        }
+    };
+    (@ $stripe:ident, $halves:literal, $mins:literal, $($x:literal)*) => {{
+        const STRIPES: &[$crate::backend::cpu::matmul::scaled::kernels::Stripe] = &[
+            // SAFETY: reached through `stripes` alone, for a level that the machine has.
+            $(|wall, x, sums| unsafe { $stripe::<$x, $halves, $mins>(wall, x, sums) }),*
+        ];
+        STRIPES
+    }};
+}
+#[cfg(target_arch = "x86_64")]
+pub(super) use stripes_of;
+
 /// The kernels of a level, which the machine has.
 pub(super) fn stripes(codes: &Codes, level: Level) -> Option<Stripes> {
     match level {
