@@ -29,7 +29,7 @@ const ROWS: &[Row] = &[
     ("V05", "duplicate-token-spm", Class::BadVocab, || token(toys::spm(), 261, "he")),
     ("V06", "empty-token-bpe", Class::BadVocab, || token(toys::bpe(), 267, "")),
     ("V06", "empty-token-spm", Class::BadVocab, || token(toys::spm(), 270, "")),
-    ("V08", "token-of-16-mib", Class::BadVocab, || token(toys::bpe(), 267, &"a".repeat(1 << 24))),
+    ("V08", "token-of-16-mib", Class::BadVocab, || token(toys::bpe(), 267, "a".repeat(1 << 24))),
     ("V09", "token-with-nul", Class::BadVocab, || token(toys::bpe(), 267, "a\0b")),
     ("V10", "types-too-few", Class::BadVocab, || set(toys::bpe(), TYPES, vec![1_i32; 5])),
     ("V11", "type-99", Class::BadVocab, || one_type(99)),
