@@ -1,12 +1,13 @@
 //! `gguf-bpe`: byte-level BPE. Cuts a text with a pre-tokeniser and merges the bytes of each piece
 //! by the vocabulary's merges. Knows no special tokens.
 
+use super::by_text::ByText;
 use super::cache::{Session, Speller};
 use super::hash::{Index, Pairs};
 use super::pieces::{Pieces, TokenType};
 use super::pretokenize::{self, Pre, Stage};
 use super::vocab::{Vocab, bad_merges, bad_tokens};
-use super::{bytes, normalize};
+use super::{bytes, merges, normalize};
 use crate::error::Result;
 use crate::profile::Profile;
 use std::borrow::Cow;
@@ -34,7 +35,8 @@ impl Speller for Spelling<'_> {
     #[inline]
     fn symbols(&self, word: &[u8], out: &mut Vec<u32>) {
         let whole = self.bpe.whole.as_ref();
-        match whole.and_then(|index| index.get(word, |id| self.pieces.get(id))) {
+        let is_word = |id| self.pieces.get(id) == Some(word);
+        match whole.and_then(|index| index.find(index.hash(word), is_word)) {
             Some(id) => out.push(id),
             None => out.extend(word.iter().map(|byte| self.bpe.bytes[usize::from(*byte)])),
         }
@@ -63,7 +65,6 @@ pub(crate) fn pieces(vocab: &Vocab) -> Result<Pieces> {
             _ => out.extend_from_slice(token),
         })?;
     }
-    pieces.seal();
     Ok(pieces)
 }
 
@@ -75,8 +76,9 @@ impl Bpe {
         pre: &'static Pre,
         profile: Profile,
     ) -> Result<Self> {
-        let by_text = vocab.index()?;
-        let merges = vocab.merges(&by_text)?;
+        let by_text = ByText::new(vocab.tokens)?;
+        let merges = vocab.merges.map(|texts| merges::read(texts, &by_text)).transpose()?;
+        let merges = merges.unwrap_or_default();
         let pairs = Pairs::new(&merges).map_err(bad_merges)?;
         let mut byte_ids = Vec::with_capacity(256);
         let mut replace_invalid = profile == Profile::LlamaCpp;
@@ -85,7 +87,7 @@ impl Bpe {
             let mut text = [0; 4];
             let text = name.encode_utf8(&mut text).as_bytes();
             let learned = |id: &u32| pieces.kind(*id) == Some(TokenType::Normal);
-            match by_text.get(text, |id| vocab.token(id)).filter(learned) {
+            match by_text.get(text).filter(learned) {
                 Some(id) => byte_ids.push(id),
                 None if is_in_utf8(byte) => {
                     let detail = format!("no token is byte {byte:#04x} (written '{name}')");
@@ -137,7 +139,8 @@ impl Bpe {
 fn learned(pieces: &Pieces) -> Index {
     let mut index = Index::with_capacity(pieces.len());
     for id in (0..pieces.len() as u32).filter(|id| pieces.kind(*id) == Some(TokenType::Normal)) {
-        index.insert(pieces.get(id).unwrap_or_default(), id, |id| pieces.get(id));
+        let piece = pieces.get(id);
+        index.insert(index.hash(piece.unwrap_or_default()), id, |id| pieces.get(id) == piece);
     }
     index
 }

@@ -42,11 +42,14 @@ pub fn character(byte: u8) -> char {
 
 /// Appends the bytes that `token` stands for. A token with a character that stands for no byte is
 /// plain text instead, as Hugging Face reads it; then its own bytes are appended.
+#[inline]
 pub(crate) fn decode_into(token: &[u8], out: &mut Vec<u8>) {
     let start = out.len();
-    let mut at = 0;
-    while at < token.len() {
-        let byte = match (token[at], token.get(at + 1)) {
+    out.extend_from_slice(token);
+    let written = &mut out[start..];
+    let (mut from, mut to) = (0, 0);
+    while from < token.len() {
+        let (byte, length) = match (token[from], token.get(from + 1)) {
             (low @ 0..=0x7f, _) => (BYTES[usize::from(low)], 1),
             (lead @ 0xc2..=0xc5, Some(tail @ 0x80..=0xbf)) => {
                 let code = usize::from(lead & 0x1f) << 6 | usize::from(tail & 0x3f);
@@ -54,14 +57,14 @@ pub(crate) fn decode_into(token: &[u8], out: &mut Vec<u8>) {
             }
             _ => (NO_BYTE, 1),
         };
-        if byte.0 == NO_BYTE {
-            out.truncate(start);
-            out.extend_from_slice(token);
+        if byte == NO_BYTE {
+            written.copy_from_slice(token);
             return;
         }
-        out.push(byte.0 as u8);
-        at += byte.1;
+        written[to] = byte as u8;
+        (from, to) = (from + length, to + 1);
     }
+    out.truncate(start + to);
 }
 
 /// Bytes in GPT-2's writing.

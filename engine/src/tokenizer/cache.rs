@@ -5,6 +5,7 @@
 use super::hash::Pairs;
 use super::memory::{prefetch, table};
 use super::merge::Words;
+use super::short::{SHORT as SHORT_BYTES, bytes_at, short};
 
 /// What an encoder does with a word that is new.
 pub(crate) trait Speller {
@@ -23,7 +24,6 @@ pub(crate) trait Speller {
 /// Words of at most 15 bytes, and of at most 31: in scripts of two and three bytes a character most
 /// words are long. A key is the word and, in its last byte, the length.
 const SHORT_WORDS: usize = 1;
-const SHORT_BYTES: usize = 15;
 const LONG_WORDS: usize = 2;
 const LONG_BYTES: usize = 31;
 /// A word of more tokens than this is not kept.
@@ -209,7 +209,7 @@ impl Session {
         let length = end - start;
         let (key, slot) = match length <= SHORT_BYTES {
             true => {
-                let key = bytes_at(text, start, length) | (length as u128) << 120;
+                let key = short(text, start, length);
                 (key, self.short.call([key]))
             }
             false => (0, 0),
@@ -289,7 +289,7 @@ impl Session {
             let (start, length) = (new.start as usize, new.length as usize);
             let slot = new.slot as usize;
             if length <= SHORT_BYTES {
-                let key = bytes_at(text, start, length) | (length as u128) << 120;
+                let key = short(text, start, length);
                 self.short.keep([key], slot, ids);
             } else if length <= LONG_BYTES {
                 self.long.keep(long_key(text, start, length), slot, ids);
@@ -327,25 +327,3 @@ fn long_key(text: &[u8], start: usize, length: usize) -> [u128; LONG_WORDS] {
     let tail = bytes_at(text, start + 16, length - 16);
     [head, tail | (length as u128) << 120]
 }
-
-/// The first `length` of the sixteen bytes from `at` on.
-#[inline(always)]
-fn bytes_at(text: &[u8], at: usize, length: usize) -> u128 {
-    let mut bytes = [0; 16];
-    match text.get(at..).and_then(|rest| rest.first_chunk::<16>()) {
-        Some(window) => bytes = *window,
-        None => bytes[..length].copy_from_slice(&text[at..at + length]),
-    }
-    u128::from_le_bytes(bytes) & FIRST[length]
-}
-
-/// All bits of the first bytes, by their number: a shift of 128 bits would be a dozen instructions.
-const FIRST: [u128; 17] = {
-    let mut masks = [u128::MAX; 17];
-    let mut length = 0;
-    while length < 16 {
-        masks[length] = (1 << (8 * length)) - 1;
-        length += 1;
-    }
-    masks
-};

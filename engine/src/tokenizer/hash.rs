@@ -2,6 +2,7 @@
 //! a number drawn per process, so that no file can be made whose keys all collide. Know no text.
 
 use super::memory::{prefetch, table};
+use super::short::{SHORT, short};
 use std::hash::{BuildHasher, RandomState};
 
 /// An odd multiplier that no file can know.
@@ -14,14 +15,6 @@ fn multiplier() -> u64 {
 fn fold(value: u64, by: u64) -> u64 {
     let product = u128::from(value) * u128::from(by);
     product as u64 ^ (product >> 64) as u64
-}
-
-/// At most eight bytes as a number.
-#[inline(always)]
-fn number<const BYTES: usize>(bytes: &[u8; BYTES]) -> u64 {
-    let mut all = [0; 8];
-    all[..BYTES].copy_from_slice(bytes);
-    u64::from_le_bytes(all)
 }
 
 fn slots_for(count: usize) -> usize {
@@ -45,7 +38,7 @@ pub(crate) const NO_MERGE: Merge = Merge { rank: u32::MAX, id: 0 };
 pub(crate) const MOST_RANKS: u32 = (1 << 24) - 1;
 
 /// While a table is filled, so many pairs are on their way at once.
-const AHEAD: usize = 16;
+const TOGETHER: usize = 32;
 
 /// No left id: the slot is empty.
 const EMPTY: u32 = u32::MAX;
@@ -116,18 +109,20 @@ impl Pairs {
             parts,
             by: multiplier(),
         };
-        for (number, (left, right, merge)) in pairs.iter().enumerate() {
-            if let Some((left, right, _)) = pairs.get(number + AHEAD) {
-                all.call(*left, *right);
+        let mut homes = [(Part::default(), 0); TOGETHER];
+        for (round, pairs) in pairs.chunks(TOGETHER).enumerate() {
+            for (home, (left, right, _)) in homes.iter_mut().zip(pairs) {
+                *home = all.home(*left, *right);
+                prefetch(&all.slots, home.1);
             }
-            if merge.rank >= MOST_RANKS {
-                return Err(format!("merge {number} is beyond the {MOST_RANKS} that we read"));
-            }
-            if !all.insert(*left, *right, *merge) {
-                return Err(format!("merge {number} is there twice"));
-            }
-            if (left | right) < FIRST {
-                all.first[(left * FIRST + right) as usize] = *merge;
+            for (place, ((left, right, merge), home)) in pairs.iter().zip(homes).enumerate() {
+                let number = round * TOGETHER + place;
+                if merge.rank >= MOST_RANKS {
+                    return Err(format!("merge {number} is beyond the {MOST_RANKS} that we read"));
+                }
+                if !all.insert(home, PairSlot { left: *left, right: *right, merge: *merge }) {
+                    return Err(format!("merge {number} is there twice"));
+                }
             }
         }
         Ok(all)
@@ -141,20 +136,23 @@ impl Pairs {
         (part, part.start + ((u128::from(hash) * part.length as u128) >> 64) as usize)
     }
 
-    /// Adds a pair; false if it is there already.
-    fn insert(&mut self, left: u32, right: u32, merge: Merge) -> bool {
-        let (part, mut at) = self.home(left, right);
+    /// Adds a pair at its home or behind it; false if it is there already.
+    fn insert(&mut self, (part, mut at): (Part, usize), pair: PairSlot) -> bool {
         loop {
             let slot = &mut self.slots[at];
-            if (slot.left, slot.right) == (left, right) {
+            if (slot.left, slot.right) == (pair.left, pair.right) {
                 return false;
             }
             if slot.left == EMPTY {
-                *slot = PairSlot { left, right, merge };
-                return true;
+                *slot = pair;
+                break;
             }
             at = part.after(at);
         }
+        if (pair.left | pair.right) < FIRST {
+            self.first[(pair.left * FIRST + pair.right) as usize] = pair.merge;
+        }
+        true
     }
 
     /// The pair will be looked for soon: what [`Pairs::find`] reads is on its way from now on.
@@ -205,98 +203,71 @@ impl Index {
         Index { slots: table((0, NO_ID), slots_for(count)), by: multiplier() }
     }
 
-    #[inline(always)]
-    fn hash(&self, key: &[u8]) -> u64 {
+    /// Of any text; of a short one, the same as [`Index::hash_short`].
+    #[inline]
+    pub(crate) fn hash(&self, key: &[u8]) -> u64 {
+        if key.len() <= SHORT {
+            return self.hash_short(short(key, 0, key.len()));
+        }
         let mut hash = key.len() as u64 ^ self.by;
         let (words, rest) = key.as_chunks::<8>();
         for word in words {
-            hash = fold(hash ^ number(word), self.by);
+            hash = fold(hash ^ u64::from_le_bytes(*word), self.by);
         }
-        // What is left is read as two halves that overlap: how long the key is, is in the hash.
-        let rest = match (rest.first_chunk::<4>(), rest.last_chunk::<4>()) {
-            (Some(first), Some(last)) => number(first) << 32 | number(last),
-            _ => rest.iter().fold(0, |number, byte| number << 8 | u64::from(*byte)),
-        };
-        fold(hash ^ rest, self.by)
+        // What is left is read together with bytes before it: how long the key is, is in the hash.
+        match key.last_chunk::<8>() {
+            Some(last) if !rest.is_empty() => fold(hash ^ u64::from_le_bytes(*last), self.by),
+            _ => hash,
+        }
     }
 
-    /// The key will be looked for or added soon: its slot is on its way from now on.
+    /// Of a short text.
     #[inline(always)]
-    pub(crate) fn call(&self, key: &[u8]) -> u64 {
-        let hash = self.hash(key);
+    pub(crate) fn hash_short(&self, key: u128) -> u64 {
+        fold(fold(key as u64 ^ self.by, self.by) ^ (key >> 64) as u64, self.by)
+    }
+
+    /// A text with this hash will be looked for or added soon: its slot is on its way from now on.
+    #[inline(always)]
+    pub(crate) fn call(&self, hash: u64) {
         prefetch(&self.slots, hash as usize & (self.slots.len() - 1));
-        hash
     }
 
-    /// Adds `key`; gives the id that has it already, if one does. `string` tells an id's string.
-    pub(crate) fn insert<'s>(
-        &mut self,
-        key: &[u8],
-        id: u32,
-        string: impl Fn(u32) -> Option<&'s [u8]>,
-    ) -> Option<u32> {
-        let (hash, mask) = (self.hash(key), self.slots.len() - 1);
-        let mut at = hash as usize & mask;
-        loop {
-            let (tag, known) = self.slots[at];
-            if known == NO_ID {
-                self.slots[at] = ((hash >> 32) as u32, id);
-                return None;
-            }
-            if tag == (hash >> 32) as u32 && string(known) == Some(key) {
-                return Some(known);
-            }
-            at = (at + 1) & mask;
-        }
-    }
-
-    /// The id of `key`.
+    /// Adds the id of a text with this hash; gives the id that has it already, if one does.
     #[inline]
-    pub(crate) fn get<'s>(
-        &self,
-        key: &[u8],
-        string: impl Fn(u32) -> Option<&'s [u8]>,
+    pub(crate) fn insert(
+        &mut self,
+        hash: u64,
+        id: u32,
+        has_this_text: impl Fn(u32) -> bool,
     ) -> Option<u32> {
-        self.find(self.hash(key), |id| string(id) == Some(key))
-    }
-
-    /// The ids of all `keys`, pieces of `texts` by where they begin and end, in less time than one
-    /// after another: while one waits for memory, so do the others. Meant for as many keys as
-    /// caches that are near have room for.
-    pub(crate) fn get_all<'s>(
-        &self,
-        texts: &[u8],
-        keys: &[(usize, usize)],
-        string: impl Fn(u32) -> Option<&'s [u8]>,
-        ids: &mut Vec<Option<u32>>,
-    ) {
-        let mut hashes = Vec::with_capacity(keys.len());
-        for &(start, end) in keys {
-            hashes.push(self.call(&texts[start..end]));
-        }
-        for hash in &hashes {
-            let likely = self.find(*hash, |_| true);
-            prefetch(likely.and_then(&string).unwrap_or_default(), 0);
-        }
-        ids.clear();
-        for (&(start, end), hash) in keys.iter().zip(hashes) {
-            let key = &texts[start..end];
-            ids.push(self.find(hash, |id| string(id) == Some(key)));
+        match self.probe(hash, has_this_text) {
+            Ok(known) => Some(known),
+            Err(free) => {
+                self.slots[free] = ((hash >> 32) as u32, id);
+                None
+            }
         }
     }
 
-    /// The first id whose string has, as far as a slot tells, this hash and is the one meant.
+    /// The first id whose text has, as far as a slot tells, this hash and is the one meant.
     #[inline(always)]
-    fn find(&self, hash: u64, is_meant: impl Fn(u32) -> bool) -> Option<u32> {
+    pub(crate) fn find(&self, hash: u64, is_meant: impl Fn(u32) -> bool) -> Option<u32> {
+        self.probe(hash, is_meant).ok()
+    }
+
+    /// That id, or the slot where it would be.
+    #[inline(always)]
+    fn probe(&self, hash: u64, is_meant: impl Fn(u32) -> bool) -> Result<u32, usize> {
         let mask = self.slots.len() - 1;
         let mut at = hash as usize & mask;
         loop {
             let (tag, known) = self.slots[at];
             if known == NO_ID {
-                return None;
+                return Err(at);
             }
             if tag == (hash >> 32) as u32 && is_meant(known) {
-                return Some(known);
+                return Ok(known);
             }
             at = (at + 1) & mask;
         }

@@ -8,11 +8,12 @@
 #[inline(always)]
 pub(super) fn prefetch<T>(items: &[T], index: usize) {
     #[cfg(target_arch = "x86_64")]
-    if let Some(item) = items.get(index) {
+    {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        let item = items.as_ptr().wrapping_add(index);
         // SAFETY: a hint that every x86-64 processor has; it reads nothing into the program, and
-        // the address is that of an item.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(item).cast()) };
+        // no address is wrong for it.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(item.cast()) };
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = (items, index);

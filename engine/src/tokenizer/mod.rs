@@ -6,6 +6,7 @@
 
 mod backend;
 mod bpe;
+mod by_text;
 mod bytes;
 mod cache;
 mod evidence;
@@ -14,10 +15,12 @@ mod hash;
 mod hf_json;
 mod memory;
 mod merge;
+mod merges;
 mod normalize;
 mod open;
 mod pieces;
 pub mod pretokenize;
+mod short;
 mod source;
 mod special;
 mod spm;

@@ -1,4 +1,4 @@
-//! The bytes of every token, in one block: the whole of decoding. Knows ids, not where they came
+//! The bytes of every token: the whole of decoding. Knows ids, not where they came
 //! from.
 
 use super::memory::{prefetch, roomy};
@@ -44,52 +44,100 @@ impl TokenType {
     }
 }
 
-/// Short pieces are copied this many bytes at a time; the block ends with as many spare ones.
-const CHUNK: usize = 16;
-
-/// So many pieces are on their way from memory at once.
-const TOGETHER: usize = 64;
-
-/// What a text has for each id, about; there is no harm in another number.
-const USUAL_BYTES: usize = 4;
-
-/// Where a piece is in the block, how long it is, and what for: all that decoding asks of it, so
-/// that it asks memory once.
-#[derive(Debug, Clone, Copy)]
-struct Place {
-    start: u32,
-    length: [u8; 3],
-    kind: TokenType,
-}
+/// So many bytes of a piece stand beside what is known of it; o200k has one longer piece in thirty.
+const INLINE: usize = 15;
 
 /// A piece is shorter than this.
 const MOST_BYTES: usize = 1 << 24;
 
-impl Place {
-    fn length(self) -> usize {
-        let [low, middle, high] = self.length;
-        u32::from_le_bytes([low, middle, high, 0]) as usize
+/// The pieces of so many ids are put together before they are moved to where they belong.
+const TOGETHER: usize = 128;
+
+/// So many entries are on their way from memory at once.
+const AHEAD: usize = 32;
+
+/// What a text has for each id, about; there is no harm in another number.
+const USUAL_BYTES: usize = 4;
+
+/// All that decoding asks of a piece, a quarter of a cache line, so that it waits for memory once:
+/// the bytes themselves or, of a long piece, where they are and how many. The last byte is the
+/// length of an ordinary short piece; higher bits say what is particular about any other.
+#[derive(Debug, Clone, Copy)]
+#[repr(align(16))]
+struct Entry([u8; INLINE + 1]);
+
+const LONG: u8 = 1 << 4;
+const KIND_SHIFT: u32 = 5;
+
+impl Entry {
+    fn new(kind: TokenType, inline: &[u8], flags: u8) -> Self {
+        let mut entry = [0; INLINE + 1];
+        entry[..inline.len()].copy_from_slice(inline);
+        entry[INLINE] = (kind as u8 - TokenType::Normal as u8) << KIND_SHIFT | flags;
+        Entry(entry)
+    }
+
+    fn short(kind: TokenType, piece: &[u8]) -> Self {
+        Entry::new(kind, piece, piece.len() as u8)
+    }
+
+    fn long(kind: TokenType, start: u32, length: u32) -> Self {
+        let place = u64::from(start) | u64::from(length) << 32;
+        Entry::new(kind, &place.to_le_bytes(), LONG)
+    }
+
+    /// The length of a short piece of learned text.
+    #[inline(always)]
+    fn ordinary(&self) -> Option<usize> {
+        let last = usize::from(self.0[INLINE]);
+        (last <= INLINE).then_some(last)
+    }
+
+    #[inline]
+    fn bytes<'p>(&'p self, block: &'p [u8]) -> &'p [u8] {
+        let last = self.0[INLINE];
+        if last & LONG == 0 {
+            return &self.0[..usize::from(last) % LONG as usize];
+        }
+        let [a, b, c, d, e, f, g, h, ..] = self.0;
+        let start = u32::from_le_bytes([a, b, c, d]) as usize;
+        let length = u32::from_le_bytes([e, f, g, h]) as usize;
+        block.get(start..start + length).unwrap_or_default()
+    }
+
+    #[inline]
+    fn kind(&self) -> TokenType {
+        let number = i32::from(self.0[INLINE] >> KIND_SHIFT) + TokenType::Normal as i32;
+        TokenType::from_number(number).unwrap_or(TokenType::Normal)
     }
 }
 
 /// The bytes of every token.
 #[derive(Debug, Default)]
 pub(crate) struct Pieces {
+    entries: Vec<Entry>,
+    /// The long pieces, one after another.
     block: Vec<u8>,
-    places: Vec<Place>,
 }
 
 impl Pieces {
     /// An empty set with room for `count` pieces.
     pub(crate) fn with_capacity(count: usize) -> Self {
-        Pieces { block: Vec::with_capacity(count * 8 + CHUNK), places: Vec::with_capacity(count) }
+        Pieces { entries: roomy(count), block: Vec::new() }
     }
 
     /// Appends the next id's piece, written by `write`.
+    #[inline]
     pub(crate) fn push(&mut self, kind: TokenType, write: impl FnOnce(&mut Vec<u8>)) -> Result<()> {
         let start = self.block.len();
         write(&mut self.block);
-        let length = self.block.len() - start;
+        let piece = &self.block[start..];
+        if piece.len() <= INLINE {
+            self.entries.push(Entry::short(kind, piece));
+            self.block.truncate(start);
+            return Ok(());
+        }
+        let length = piece.len();
         let (Ok(start), true) = (u32::try_from(start), length < MOST_BYTES) else {
             let detail = format!(
                 "token {} has {length} bytes of text behind {start} of others; we read tokens \
@@ -98,58 +146,47 @@ impl Pieces {
             );
             return Err(Error::refused(Class::BadVocab, "tokenizer.ggml.tokens", detail));
         };
-        let [low, middle, high, _] = (length as u32).to_le_bytes();
-        self.places.push(Place { start, length: [low, middle, high], kind });
+        self.entries.push(Entry::long(kind, start, length as u32));
         Ok(())
     }
 
-    /// To be called after the last `push`.
-    pub(crate) fn seal(&mut self) {
-        self.block.resize(self.block.len() + CHUNK, 0);
-    }
-
     pub(crate) fn len(&self) -> usize {
-        self.places.len()
+        self.entries.len()
     }
 
     /// The bytes of a piece.
     #[inline]
     pub(crate) fn get(&self, id: u32) -> Option<&[u8]> {
-        let place = self.places.get(id as usize)?;
-        self.block.get(place.start as usize..place.start as usize + place.length())
+        self.entries.get(id as usize).map(|entry| entry.bytes(&self.block))
     }
 
     /// Its type.
     #[inline]
     pub(crate) fn kind(&self, id: u32) -> Option<TokenType> {
-        self.places.get(id as usize).map(|place| place.kind)
+        self.entries.get(id as usize).map(Entry::kind)
     }
 
     /// The pieces of `ids` one after another, without those that `skip` names.
     pub(crate) fn decode(&self, ids: &[u32], skip: impl Fn(TokenType) -> bool) -> Result<Vec<u8>> {
-        let mut bytes = roomy(ids.len() * USUAL_BYTES + CHUNK);
-        let mut asked = [(0, 0); TOGETHER];
+        let mut bytes = roomy(ids.len() * USUAL_BYTES);
+        // A copy of known size is two moves; what it writes too much is written again.
+        let mut buffer = [0; TOGETHER * (INLINE + 1)];
+        let mut ahead = ids.iter().skip(AHEAD);
         for ids in ids.chunks(TOGETHER) {
-            let mut end = bytes.len();
-            for (asked, &id) in asked.iter_mut().zip(ids) {
-                let place = self.places.get(id as usize).ok_or_else(|| self.unknown(id))?;
-                let length = if skip(place.kind) { 0 } else { place.length() };
-                *asked = (place.start as usize, length);
-                prefetch(&self.block, place.start as usize);
-                end += length;
-            }
-            let mut at = bytes.len();
-            bytes.resize(end + CHUNK, 0);
-            for &(start, length) in &asked[..ids.len()] {
-                if length <= CHUNK {
-                    // A copy of known size is two moves; what it writes too much is written again.
-                    bytes[at..at + CHUNK].copy_from_slice(&self.block[start..start + CHUNK]);
-                } else {
-                    bytes[at..at + length].copy_from_slice(&self.block[start..start + length]);
+            let mut at = 0;
+            for &id in ids {
+                prefetch(&self.entries, ahead.next().copied().unwrap_or_default() as usize);
+                let entry = self.entries.get(id as usize).ok_or_else(|| self.unknown(id))?;
+                if let Some(length) = entry.ordinary() {
+                    buffer[at..at + INLINE + 1].copy_from_slice(&entry.0);
+                    at += length;
+                } else if !skip(entry.kind()) {
+                    bytes.extend_from_slice(&buffer[..at]);
+                    bytes.extend_from_slice(entry.bytes(&self.block));
+                    at = 0;
                 }
-                at += length;
             }
-            bytes.truncate(end);
+            bytes.extend_from_slice(&buffer[..at]);
         }
         Ok(bytes)
     }

@@ -2,6 +2,7 @@
 //! join scores highest merge first, and what is no token falls back to bytes. Knows no special
 //! tokens.
 
+use super::by_text::ByText;
 use super::cache::{Session, Speller};
 use super::hash::{Index, Merge, Pairs};
 use super::merge::NO_TOKEN;
@@ -105,7 +106,6 @@ pub(crate) fn pieces(vocab: &Vocab) -> Result<Pieces> {
             _ => out.extend_from_slice(token),
         })?;
     }
-    pieces.seal();
     Ok(pieces)
 }
 
@@ -123,7 +123,7 @@ fn believed_length(text: &[u8], at: usize) -> usize {
 impl Spm {
     /// Builds the tables; what the vocabulary cannot be is found here.
     pub(crate) fn new(vocab: &Vocab, profile: Profile) -> Result<Self> {
-        vocab.index()?; // refuses two ids with one text
+        ByText::new(vocab.tokens)?; // refuses two ids with one text
         let mut spelled = Strings::default();
         let mut text = Vec::new();
         for token in vocab.tokens.iter() {
@@ -258,12 +258,11 @@ fn ranks(vocab: &Vocab, ids: &[u32]) -> Vec<u32> {
 
 /// Pairs of symbols that merge, and the symbol of each character.
 fn merges(vocab: &Vocab, ids: &[u32], spelled: &Strings) -> Result<(Pairs, Pairs)> {
-    let text_of = |id: u32| spelled.get(id as usize);
     let mut index = Index::with_capacity(ids.len());
     let mut splits = 0;
     for &id in ids {
         let text = spelled_as(spelled, id);
-        index.insert(text, id, text_of);
+        index.insert(index.hash(text), id, |id| spelled_as(spelled, id) == text);
         splits += text.len();
     }
     // A character that is no token but occurs in one is a symbol too: it may merge, and if it does
@@ -271,7 +270,7 @@ fn merges(vocab: &Vocab, ids: &[u32], spelled: &Strings) -> Result<(Pairs, Pairs
     let mut symbols: HashMap<u32, u32> = HashMap::new();
     let mut symbol = |text: &[u8]| -> Option<u32> {
         let (code, length) = decode(text, 0)?;
-        let token = index.get(text, text_of);
+        let token = index.find(index.hash(text), |id| spelled_as(spelled, id) == text);
         if length < text.len() {
             return token;
         }

@@ -1,7 +1,6 @@
 //! A vocabulary as a file holds it, proven before anything is built from it. Knows GGUF's keys;
 //! cuts no text and merges nothing.
 
-use super::hash::{Index, Merge};
 use super::pieces::TokenType;
 use crate::error::{Class, Error, Named, Result, shown};
 use crate::loader::gguf::{Metadata, Strings};
@@ -118,11 +117,13 @@ impl<'a> Vocab<'a> {
         if self.tokens.len() >= u32::MAX as usize {
             return Err(bad(TOKENS, format!("{} tokens, ids have 32 bits", self.tokens.len())));
         }
+        // One search of all texts is faster than one in each.
+        let holds_nul = memchr::memchr(0, self.tokens.bytes()).is_some();
         for (id, token) in self.tokens.iter().enumerate() {
             if token.is_empty() {
                 return Err(bad(TOKENS, format!("token {id} is empty: it would match everywhere")));
             }
-            if memchr::memchr(0, token).is_some() {
+            if holds_nul && memchr::memchr(0, token).is_some() {
                 let detail = format!("token {id} {} holds a NUL byte", shown(token));
                 return Err(bad(TOKENS, detail));
             }
@@ -153,96 +154,6 @@ impl<'a> Vocab<'a> {
     pub fn token(&self, id: u32) -> Option<&'a [u8]> {
         self.tokens.get(id as usize)
     }
-
-    /// An index of all tokens by their text in the file. Two ids with one text are refused: no text
-    /// could tell them apart.
-    pub(crate) fn index(&self) -> Result<Index> {
-        let mut index = Index::with_capacity(self.tokens.len());
-        for (id, token) in self.tokens.iter().enumerate() {
-            index.call(self.tokens.get(id + TOGETHER).unwrap_or_default());
-            if let Some(first) = index.insert(token, id as u32, |id| self.token(id)) {
-                let detail = format!("tokens {first} and {id} are both {}", shown(token));
-                return Err(bad(TOKENS, detail));
-            }
-        }
-        Ok(index)
-    }
-
-    /// The merges, in order; each part must be a token.
-    pub(crate) fn merges(&self, index: &Index) -> Result<Vec<(u32, u32, Merge)>> {
-        let Some(strings) = self.merges else { return Ok(Vec::new()) };
-        let mut merges = Vec::with_capacity(strings.len());
-        let mut asked = Asked::default();
-        for first in (0..strings.len()).step_by(TOGETHER) {
-            asked.answer(self, index, strings, first, &mut merges)?;
-        }
-        Ok(merges)
-    }
-}
-
-/// So many merges are looked up together: what they ask for fits in the level-1 cache.
-const TOGETHER: usize = 32;
-
-/// Merges whose parts are looked for.
-#[derive(Default)]
-struct Asked {
-    /// What the merges make, one text after another.
-    texts: Vec<u8>,
-    /// Where in `texts` three keys of each merge begin and end: its first part, its second part,
-    /// what they make.
-    keys: Vec<(usize, usize)>,
-    /// Of each key.
-    ids: Vec<Option<u32>>,
-}
-
-impl Asked {
-    /// Appends the merges from number `first` on, at most [`TOGETHER`].
-    fn answer(
-        &mut self,
-        vocab: &Vocab,
-        index: &Index,
-        strings: &Strings,
-        first: usize,
-        merges: &mut Vec<(u32, u32, Merge)>,
-    ) -> Result<()> {
-        self.texts.clear();
-        self.keys.clear();
-        let numbers = first..strings.len().min(first + TOGETHER);
-        let read = numbers.clone().try_for_each(|number| self.read(strings, number));
-        index.get_all(&self.texts, &self.keys, |id| vocab.token(id), &mut self.ids);
-        for (number, ids) in numbers.zip(self.ids.chunks_exact(3)) {
-            let id = |part: usize, what| ids[part].ok_or_else(|| bad_merge(strings, number, what));
-            let left = id(0, "begins with no token")?;
-            let right = id(1, "ends with no token")?;
-            let made = id(2, "makes what is no token")?;
-            merges.push((left, right, Merge { rank: number as u32, id: made }));
-        }
-        read
-    }
-
-    fn read(&mut self, strings: &Strings, number: usize) -> Result<()> {
-        let merge = strings.get(number).unwrap_or_default();
-        let space = merge.iter().skip(1).position(|byte| *byte == b' ');
-        let Some(space) = space.map(|position| position + 1) else {
-            return Err(bad_merge(strings, number, "has no space between two tokens"));
-        };
-        let (left, right) = (&merge[..space], &merge[space + 1..]);
-        if right.is_empty() || right.contains(&b' ') {
-            let what = "is not two tokens with one space between them";
-            return Err(bad_merge(strings, number, what));
-        }
-        let start = self.texts.len();
-        self.texts.extend_from_slice(left);
-        self.texts.extend_from_slice(right);
-        let (middle, end) = (start + left.len(), self.texts.len());
-        self.keys.extend([(start, middle), (middle, end), (start, end)]);
-        Ok(())
-    }
-}
-
-fn bad_merge(strings: &Strings, number: usize, what: &str) -> Error {
-    let merge = shown(strings.get(number).unwrap_or_default());
-    bad(MERGES, format!("merge {number} {merge} {what}"))
 }
 
 fn bad(key: &str, detail: String) -> Error {

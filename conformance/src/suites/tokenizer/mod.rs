@@ -4,6 +4,7 @@ mod attacks;
 pub(crate) mod command;
 mod differential;
 mod goldens;
+mod layout;
 mod llama_cpp;
 mod malformed;
 mod scanners;
@@ -23,6 +24,7 @@ pub(super) fn cases() -> Vec<Case> {
         command::cases(),
         differential::cases(),
         goldens::cases(),
+        layout::cases(),
         llama_cpp::cases(),
         malformed::cases(),
         scanners::cases(),

@@ -57,11 +57,6 @@ impl<'a> Cursor<'a> {
         (self.bytes.len() - self.at) as u64
     }
 
-    /// The bytes that follow.
-    pub(super) fn rest(&self) -> &'a [u8] {
-        &self.bytes[self.at..]
-    }
-
     /// A refusal of `what`, which starts at byte `at`.
     pub(super) fn refuse(
         &self,

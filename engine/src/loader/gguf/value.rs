@@ -35,6 +35,19 @@ impl Strings {
         Some(&self.bytes[start as usize..end as usize])
     }
 
+    /// The bytes from where string `index` begins to the end of the last one, and the string's
+    /// length: for who reads more bytes at once than it has.
+    pub(crate) fn window(&self, index: usize) -> Option<(&[u8], usize)> {
+        let end = *self.ends.get(index)?;
+        let start = if index == 0 { 0 } else { self.ends[index - 1] };
+        Some((&self.bytes[start as usize..], (end - start) as usize))
+    }
+
+    /// All strings, one after another.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
     /// All strings in order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &[u8]> {
         (0..self.len()).map(|index| self.get(index).unwrap_or_default())
@@ -307,30 +320,18 @@ fn read_bools(n: u64, cursor: &mut Cursor, what: &dyn Display) -> Result<Vec<boo
     Ok(bytes.into_iter().map(|byte| byte == 1).collect())
 }
 
-/// Of the number before each string.
-const LENGTH_BYTES: usize = 8;
-
 fn read_strings(n: u64, cursor: &mut Cursor, what: &dyn Display) -> Result<Strings> {
     // Each string takes eight bytes for its length, so this is no more than the file holds.
     if n * 8 > cursor.left() {
         cursor.take(n * 8, what)?;
     }
-    let all = cursor.rest();
     let mut ends = Vec::with_capacity(n as usize);
-    let mut end = 0;
+    let mut bytes = Vec::with_capacity(n as usize * 8);
     for _ in 0..n {
-        end += cursor.string(what)?.len() as u64;
-        ends.push(end);
+        bytes.extend_from_slice(cursor.string(what)?);
+        ends.push(bytes.len() as u64);
     }
-    // The lengths are not read again: a mapped file may change between two looks.
-    let mut bytes = Vec::with_capacity(end as usize);
-    let mut at = 0;
-    for end in &ends {
-        at += LENGTH_BYTES;
-        let length = *end as usize - bytes.len();
-        bytes.extend_from_slice(&all[at..at + length]);
-        at += length;
-    }
+    bytes.shrink_to_fit();
     Ok(Strings { bytes, ends })
 }
 
