@@ -2,7 +2,7 @@
 //! replays the inputs that failed before, and prints a failing input, shrunk, as a vector case to
 //! paste. Knows nothing of what a property is about.
 
-use harness::{Case, Failure, Run, roots};
+use harness::{Case, Failure, Run, environment, roots};
 use proptest::strategy::Strategy;
 use proptest::test_runner::{
     Config, FailurePersistence, PersistedSeed, RngSeed, TestCaseError, TestError, TestRunner,
@@ -185,7 +185,7 @@ fn vector_name(property: &str) -> String {
 /// Whether this run wants the long version of everything: `ORCD_DEEP=1`, set by the nightly job.
 pub fn deep() -> bool {
     static DEEP: OnceLock<bool> = OnceLock::new();
-    *DEEP.get_or_init(|| std::env::var_os("ORCD_DEEP").is_some_and(|value| value != "0"))
+    *DEEP.get_or_init(|| environment::is_on("ORCD_DEEP"))
 }
 
 /// Bytes as a TOML string of hex pairs, the way vectors write them.

@@ -1,6 +1,7 @@
 //! What a machine may lack: the one table of capabilities. Knows how to ask the machine, not who
 //! needs the answer.
 
+use crate::environment;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
@@ -37,34 +38,22 @@ pub const CAPABILITIES: &[Capability] = &[
     Capability {
         name: "golden-tool",
         about: "llama.cpp as an oracle: the tool of golden/, which ORCD_GOLDEN_TOOL names",
-        probe: || match std::env::var_os("ORCD_GOLDEN_TOOL") {
-            Some(_) => Ok(()),
-            None => Err("ORCD_GOLDEN_TOOL is not set".into()),
-        },
+        probe: || is_set("ORCD_GOLDEN_TOOL"),
     },
     Capability {
         name: "llama-cpp-models",
         about: "the folder ORCD_LLAMA_CPP_MODELS, `models` of a llama.cpp checkout",
-        probe: || match std::env::var_os("ORCD_LLAMA_CPP_MODELS") {
-            Some(_) => Ok(()),
-            None => Err("ORCD_LLAMA_CPP_MODELS is not set".into()),
-        },
+        probe: || is_set("ORCD_LLAMA_CPP_MODELS"),
     },
     Capability {
         name: "models",
         about: "the folder ORCD_MODELS, with real GGUF files",
-        probe: || match std::env::var_os("ORCD_MODELS") {
-            Some(_) => Ok(()),
-            None => Err("ORCD_MODELS is not set".into()),
-        },
+        probe: || is_set("ORCD_MODELS"),
     },
     Capability {
         name: "nvrtc",
         about: "the kernel compiler's library, which ORCD_NVRTC names",
-        probe: || match std::env::var_os("ORCD_NVRTC") {
-            Some(_) => Ok(()),
-            None => Err("ORCD_NVRTC is not set".into()),
-        },
+        probe: || is_set("ORCD_NVRTC"),
     },
     Capability {
         name: "procfs",
@@ -75,6 +64,13 @@ pub const CAPABILITIES: &[Capability] = &[
         },
     },
 ];
+
+fn is_set(variable: &str) -> Result<(), String> {
+    match environment::value(variable) {
+        Some(_) => Ok(()),
+        None => Err(format!("{variable} is not set")),
+    }
+}
 
 fn cargo() -> Result<(), String> {
     match in_path("cargo") || std::env::var_os("CARGO").is_some() {

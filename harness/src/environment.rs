@@ -1,8 +1,10 @@
 //! What the environment asks of a run: the one table of variables. A variable or value that nobody
-//! knows is an error, because a misspelt switch would silently check less.
+//! knows is an error, because a misspelt switch would silently check less. A variable that is set
+//! to nothing is not set: `NAME= cargo test` is how a shell says so.
 
 use crate::{capability, roots};
 use std::env;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 /// Every variable the suite reads, with what it does.
@@ -16,9 +18,13 @@ pub const VARIABLES: &[(&str, &str)] = &[
     ("ORCD_KERNEL_PACK", "while building: the pack that --features kernel-pack compiles in"),
     ("ORCD_NVRTC", "the kernel compiler's library, to check that every kernel compiles"),
     ("ORCD_RESULTS", "where results go instead of target/judge/results.jsonl"),
+    ("ORCD_TEXT", "text of at least 12 MiB for the tokenizer benchmark, instead of a made one"),
     ("ORCD_UNPOISONED", "1 leaves device memory as it is allocated, for compute-sanitizer"),
     ("ORCD_ROOT", "the project's folder when the suite runs from an archive"),
 ];
+
+/// Variables that are `1`, or `0` as if they were not set.
+const SWITCHES: [&str; 2] = ["ORCD_DEEP", "ORCD_UNPOISONED"];
 
 /// What one run was asked for.
 #[derive(Debug, Clone)]
@@ -40,11 +46,13 @@ impl Settings {
                 return Err(format!("{key}: no such variable; there are\n{}", help()));
             }
         }
-        if let Some(value) = text("ORCD_DEEP")?.filter(|value| value != "0" && value != "1") {
-            return Err(format!("ORCD_DEEP={value}: must be 0 or 1"));
+        for key in SWITCHES {
+            if let Some(value) = text(key)?.filter(|value| value != "0" && value != "1") {
+                return Err(format!("{key}={value}: must be 0 or 1"));
+            }
         }
         for (key, inside) in [("ORCD_ROOT", "vectors"), ("ORCD_LLAMA_CPP_MODELS", ".")] {
-            let Some(folder) = env::var_os(key) else { continue };
+            let Some(folder) = value(key) else { continue };
             if !Path::new(&folder).join(inside).is_dir() {
                 let folder = folder.to_string_lossy();
                 return Err(format!("{key}={folder}: no folder '{inside}' there"));
@@ -53,7 +61,7 @@ impl Settings {
         let default = || roots::project().join("target/judge/results.jsonl");
         Ok(Settings {
             required: required(&text("REQUIRE")?.unwrap_or_default())?,
-            results: env::var_os("ORCD_RESULTS").map_or_else(default, PathBuf::from),
+            results: value("ORCD_RESULTS").map_or_else(default, PathBuf::from),
             shared_run: text("NEXTEST_RUN_ID")?,
         })
     }
@@ -77,8 +85,23 @@ pub fn help() -> String {
     VARIABLES.iter().map(|(key, what)| format!("  {key:22} {what}\n")).collect()
 }
 
+/// What a variable is set to, if it is set to something.
+pub fn value(key: &str) -> Option<OsString> {
+    env::var_os(key).filter(|value| !value.is_empty())
+}
+
+/// The file or folder that a variable names.
+pub fn path(key: &str) -> Option<PathBuf> {
+    value(key).map(PathBuf::from)
+}
+
+/// Whether a variable of [`SWITCHES`] is on.
+pub fn is_on(key: &str) -> bool {
+    value(key).is_some_and(|value| value != "0")
+}
+
 fn text(key: &str) -> Result<Option<String>, String> {
-    match env::var_os(key).map(|value| value.into_string()) {
+    match value(key).map(|value| value.into_string()) {
         None => Ok(None),
         Some(Ok(value)) => Ok(Some(value)),
         Some(Err(_)) => Err(format!("{key}: not UTF-8")),

@@ -18,7 +18,7 @@ use engine::kv::{CachePlan, Precision};
 use engine::loader::Gguf;
 use engine::model::{self, Model};
 use engine::profile::Profile;
-use harness::roots;
+use harness::{environment, roots};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -61,7 +61,7 @@ impl Machine for OnCuda {
 
     fn open() -> Result<Cuda> {
         // Poison is written memory, in which a tool that looks for unwritten memory finds none.
-        let poisoned = std::env::var_os("ORCD_UNPOISONED").is_none();
+        let poisoned = !environment::is_on("ORCD_UNPOISONED");
         Cuda::on(&loaded_kernels()?, poisoned)
     }
 }

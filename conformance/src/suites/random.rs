@@ -8,7 +8,7 @@ use crate::subject::{Feed, Machine, OnCpu, Subject};
 use engine::loader::Gguf;
 use engine::profile::Profile;
 use harness::vector::Budget;
-use harness::{Case, Failure, Run, compare};
+use harness::{Case, Failure, Run, compare, environment};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -70,7 +70,7 @@ fn parts(name: &str) -> Result<(), Failure> {
 
 /// llama.cpp's logits on the exact twin of a file.
 fn asked(path: &Path, tokens: &[u32]) -> Result<Vec<f32>, Failure> {
-    let tool = std::env::var_os("ORCD_GOLDEN_TOOL").ok_or("ORCD_GOLDEN_TOOL is not set")?;
+    let tool = environment::value("ORCD_GOLDEN_TOOL").ok_or("ORCD_GOLDEN_TOOL is not set")?;
     let out = path.with_extension("npy");
     let ids: Vec<String> = tokens.iter().map(u32::to_string).collect();
     let mut command = Command::new(tool);

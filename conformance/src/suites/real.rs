@@ -12,7 +12,7 @@ use engine::forward::Logits;
 use engine::loader::gguf::Gguf;
 use engine::profile::Profile;
 use engine::tokenizer::{EncodeOptions, Options, Tokenizer};
-use harness::{Case, Failure, Run};
+use harness::{Case, Failure, Run, environment};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
@@ -30,7 +30,7 @@ const OF_TEXT: [(&str, Check); 3] =
 
 pub(super) fn cases() -> Vec<Case> {
     let mut cases = vec![Case::new("selftest::real::a-missing-recording-is-red", missing)];
-    let Some(folder) = std::env::var_os("ORCD_MODELS").map(PathBuf::from) else {
+    let Some(folder) = environment::path("ORCD_MODELS") else {
         cases.push(Case::new("real::models", |_| Ok(())).needs("models"));
         return cases;
     };
@@ -43,7 +43,7 @@ pub(super) fn cases() -> Vec<Case> {
 
 /// Names and paths of the models in the folder, if there is one.
 pub(super) fn files() -> Vec<(String, PathBuf)> {
-    let folder = std::env::var_os("ORCD_MODELS").map(PathBuf::from);
+    let folder = environment::path("ORCD_MODELS");
     let found = folder.and_then(|folder| models(&folder).ok()).unwrap_or_default();
     found.into_iter().map(|real| (real.name, real.file)).collect()
 }

@@ -3,8 +3,7 @@
 
 use crate::suites::vectors::harmony_render::Conversation;
 use engine::chat::{Limits, Template};
-use harness::{Case, Failure, Run, roots, vector};
-use std::path::PathBuf;
+use harness::{Case, Failure, Run, environment, roots, vector};
 
 const CAPABILITY: &str = "llama-cpp-models";
 const NAMES: [&str; 4] = [
@@ -15,7 +14,7 @@ const NAMES: [&str; 4] = [
 ];
 
 fn template(name: &str) -> Result<Template, Failure> {
-    let models = std::env::var_os("ORCD_LLAMA_CPP_MODELS").map(PathBuf::from).unwrap_or_default();
+    let models = environment::path("ORCD_LLAMA_CPP_MODELS").unwrap_or_default();
     let file = format!("{name}.jinja");
     // A checkout keeps them below the vocabularies; our own data keeps them beside.
     let places = [models.join("templates").join(&file), models.join("../templates").join(&file)];

@@ -4,15 +4,14 @@
 use super::open;
 use engine::loader::gguf::Gguf;
 use engine::tokenizer::{EncodeOptions, Options, Tokenizer};
-use harness::{Case, Failure, Run};
-use std::path::PathBuf;
+use harness::{Case, Failure, Run, environment};
 
 const JSON: &str = "qwen2.5-tokenizer.json";
 const GGUF: &str = "ggml-vocab-qwen2.gguf";
 const SEPARATOR: &str = "\n__ggml_vocab_test__\n";
 
 fn judge(run: &mut Run) -> Result<(), Failure> {
-    let folder = std::env::var_os("ORCD_LLAMA_CPP_MODELS").map(PathBuf::from).unwrap_or_default();
+    let folder = environment::path("ORCD_LLAMA_CPP_MODELS").unwrap_or_default();
     let path = folder.join(JSON);
     if !path.is_file() {
         run.deviation("no-qwen-json", "a llama.cpp checkout has no tokenizer.json to compare");

@@ -9,7 +9,7 @@ use engine::backend::cuda::compiler::Compiler;
 use engine::backend::cuda::kernels::{cached, spelled};
 use engine::backend::cuda::sources::{Packed, Unit, packed, stems};
 use engine::backend::cuda::target::{self, RELEASED};
-use harness::{Case, Failure, roots};
+use harness::{Case, Failure, environment, roots};
 use std::path::PathBuf;
 
 pub(super) fn cases() -> Vec<Case> {
@@ -38,7 +38,7 @@ pub(super) fn cases() -> Vec<Case> {
 }
 
 fn library() -> PathBuf {
-    PathBuf::from(std::env::var_os("ORCD_NVRTC").unwrap_or_default())
+    environment::path("ORCD_NVRTC").unwrap_or_default()
 }
 
 fn compiler() -> Result<Compiler, Failure> {

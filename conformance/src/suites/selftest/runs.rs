@@ -97,6 +97,24 @@ const SCENARIOS: &[Scenario] = &[
         ..PLAIN
     },
     Scenario {
+        name: "what-is-set-to-nothing-is-not-set",
+        suite: "lacking",
+        set: &[
+            ("REQUIRE", ""),
+            ("ORCD_DEEP", ""),
+            ("ORCD_GOLDEN_TOOL", ""),
+            ("ORCD_LLAMA_CPP_MODELS", ""),
+            ("ORCD_MODELS", ""),
+            ("ORCD_KERNELS", ""),
+            ("ORCD_NVRTC", ""),
+            ("ORCD_TEXT", ""),
+            ("ORCD_UNPOISONED", ""),
+        ],
+        says: &["1 × llama-cpp-models: ORCD_LLAMA_CPP_MODELS is not set"],
+        verdicts: &[("a::lacks", Ignored), ("a::one", Pass)],
+        ..PLAIN
+    },
+    Scenario {
         name: "absent-capability-forced-is-red",
         suite: "lacking",
         arguments: &["--ignored"],

@@ -7,6 +7,8 @@ use super::tree::{File, Tree};
 use std::collections::BTreeSet;
 
 const MAP: &str = "engine/ARCHITECTURE.md";
+/// The one place that reads our variables.
+const ENVIRONMENT: &str = "harness/src/environment.rs";
 
 pub(super) const RULES: &[Rule] = &[
     Rule {
@@ -70,9 +72,13 @@ pub(super) const RULES: &[Rule] = &[
             let (name, other) = (variable("SECRET"), variable("OTHER"));
             let code = |name: &str| File::new("harness/src/a.rs", format!("var(\"{name}\")\n"));
             let readme = |name: &str| File::new("README.md", format!("| `{name}` | what |\n"));
+            let past_the_table = |name: &str| {
+                File::new("conformance/src/a.rs", format!("std::env::var_os(\"{name}\")\n"))
+            };
             vec![
                 Tree::of(vec![code(&name), readme("none")]),
                 Tree::of(vec![code(&name), readme(&name), readme(&other)]),
+                Tree::of(vec![past_the_table(&name), readme(&name)]),
                 Tree::default(),
             ]
         },
@@ -270,10 +276,17 @@ fn environment_table(tree: &Tree, config: &Config) -> Vec<String> {
     if read.is_empty() {
         return vec!["no source reads any of our variables: nothing to compare".into()];
     }
+    // The engine, which knows nothing of the suite, asks for itself.
+    let ours = ["harness/", "conformance/"].into_iter().flat_map(|folder| tree.under(folder));
+    let reads = |line: &str| line.contains("env::var") && line.contains(&format!("\"{prefix}"));
+    let past = ours
+        .filter(|file| file.path != ENVIRONMENT && file.text.lines().any(reads))
+        .map(|file| format!("{}: ask {ENVIRONMENT}, where nothing is not set", file.path));
     let silent = read.difference(&told);
     let stale = told.difference(&read);
     silent
         .map(|name| format!("README.md: {name} is read by code but not in the table"))
         .chain(stale.map(|name| format!("README.md: no code reads {name}")))
+        .chain(past)
         .collect()
 }

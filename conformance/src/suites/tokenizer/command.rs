@@ -5,9 +5,9 @@ use super::toys;
 use crate::worker::{self, Program};
 use engine::loader::gguf::{Metadata, Writer};
 use engine::quant;
-use harness::{Case, Failure, Run, roots};
+use harness::{Case, Failure, Run, environment, roots};
 use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// A command line in the scratch folder (see [`files`]), its standard input, and how it must end.
 struct Line {
@@ -98,7 +98,17 @@ const LINES: &[Line] = &[
     line(
         "wrong-pre",
         &["tokenize", "bpe.gguf", "in", "--pre", "gpt2"],
-        Says(3, &["no pre-tokeniser \"gpt2\"", "gpt-2"]),
+        Says(2, &["--pre: no pre-tokeniser \"gpt2\"", "gpt-2"]),
+    ),
+    line(
+        "json-that-is-no-tokenizer",
+        &["tokenize", "config.json", "a"],
+        Says(3, &["BadJson", "\"config.json\"", "missing field `model`"]),
+    ),
+    line(
+        "bytes-that-are-no-text",
+        &["tokenize", "bpe.gguf", "--file", "bytes", "--json"],
+        Prints("{\"ids\":[97,255,195]}\n"),
     ),
     line("folder", &["tokenize", "hf", "a", "--json"], Prints("{\"ids\":[64]}\n")),
     line("folder-without-one", &["tokenize", ".", "a"], Says(2, &["no tokenizer.json in \".\""])),
@@ -221,6 +231,11 @@ const LINES: &[Line] = &[
         &["detokenize", "bpe.gguf", "--ids", "1,-2"],
         Says(2, &["\"-2\" is no token id"]),
     ),
+    line(
+        "id-that-is-too-large",
+        &["detokenize", "bpe.gguf", "--ids", "1,4294967296"],
+        Says(2, &["\"4294967296\" is beyond 4294967295"]),
+    ),
 ];
 
 /// Rows of the embedding of `bare.gguf`: gpt2.json has 1501 ids, so three are fillers.
@@ -261,7 +276,9 @@ pub(crate) fn files(folder: &Path) -> Result<(), Failure> {
     }
     let json = roots::project().join("golden/tokenizers/gpt2.json");
     std::fs::copy(json, folder.join("hf/tokenizer.json"))?;
+    std::fs::write(folder.join("config.json"), "{\"bos_token\": null}")?;
     std::fs::write(folder.join("text"), " hello\n")?;
+    std::fs::write(folder.join("bytes"), b"a\xff\xc3")?;
     let end = "\n__ggml_vocab_test__\n";
     std::fs::write(folder.join("prompts.inp"), format!("the{end}{end}he<s>{end}"))?;
     Ok(())
@@ -308,7 +325,7 @@ fn round_trip() -> Result<(), Failure> {
 
 /// Every pair of llama.cpp's vocabularies through the command line.
 fn llama_cpp_pairs(run: &mut Run) -> Result<(), Failure> {
-    let folder = std::env::var_os("ORCD_LLAMA_CPP_MODELS").map(PathBuf::from).unwrap_or_default();
+    let folder = environment::path("ORCD_LLAMA_CPP_MODELS").unwrap_or_default();
     let mut pairs = 0;
     for entry in std::fs::read_dir(&folder)? {
         let path = entry?.path();

@@ -4,7 +4,7 @@
 use engine::loader::gguf::Gguf;
 use engine::profile::Profile;
 use engine::tokenizer::{EncodeOptions, Options, Tokenizer};
-use harness::{Case, Failure};
+use harness::{Case, Failure, environment};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
@@ -12,7 +12,7 @@ const VARIABLE: &str = "ORCD_LLAMA_CPP_MODELS";
 const SEPARATOR: &str = "\n__ggml_vocab_test__\n";
 
 pub(super) fn cases() -> Vec<Case> {
-    let Some(folder) = std::env::var_os(VARIABLE).map(PathBuf::from) else {
+    let Some(folder) = environment::path(VARIABLE) else {
         let absent = |_: &mut harness::Run| Ok(());
         return vec![Case::new("tokenizer::llama-cpp::pairs", absent).needs("llama-cpp-models")];
     };

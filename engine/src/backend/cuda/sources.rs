@@ -11,9 +11,10 @@ use std::path::PathBuf;
 /// A folder to read the sources from instead: edit a kernel, run again, build nothing.
 pub const FOLDER_VARIABLE: &str = "ORCD_KERNELS";
 
-/// The folder that the sources are read from, if they are not the embedded ones.
+/// The folder that the sources are read from, if they are not the embedded ones. A variable that is
+/// set to nothing names none.
 pub(super) fn folder() -> Option<PathBuf> {
-    std::env::var_os(FOLDER_VARIABLE).map(PathBuf::from)
+    std::env::var_os(FOLDER_VARIABLE).filter(|folder| !folder.is_empty()).map(PathBuf::from)
 }
 
 /// One embedded file.
