@@ -4,11 +4,13 @@
 //! How it is told apart: the template renders the conversation twice, as it is and with everything
 //! that was said marked (see [`Guard`](crate::tokenizer::Guard)). If both say the same but for the
 //! marks, the template passes on what it is given and the second shows who wrote what. If not, it
-//! decides by what is said, and the conversation is refused rather than guessed at.
+//! decides by what is said, and the conversation is refused rather than guessed at. For gpt-oss
+//! there is a way without either: [`encode_harmony`].
 
+use super::harmony::{Marker, Piece};
 use super::template::{Input, Template};
 use crate::error::{Error, Result, shown};
-use crate::tokenizer::{EncodeOptions, Tokenizer};
+use crate::tokenizer::{EncodeOptions, TokenType, Tokenizer};
 
 /// Names that templates have for tokens with a job.
 const NAMES: &[(&str, &str)] = &[
@@ -45,6 +47,31 @@ pub fn encode(template: &Template, input: &Input, tokenizer: &Tokenizer) -> Resu
         return Err(undecided(&format!("from byte {at} of the prompt on: {}", shown(rest))));
     }
     tokenizer.encode_guarded(&marked, &guard)
+}
+
+/// The ids of a conversation as [`harmony::Prompt`](super::harmony::Prompt) writes it. Markers and
+/// text are apart already, so there is nothing to tell and nothing to refuse.
+pub fn encode_harmony(pieces: &[Piece], tokenizer: &Tokenizer) -> Result<Vec<u32>> {
+    let mut ids = Vec::new();
+    for piece in pieces {
+        match piece {
+            Piece::Marker(marker) => ids.push(marker_id(*marker, tokenizer)?),
+            Piece::Text(text) => ids.extend(tokenizer.encode(text, EncodeOptions::PLAIN)?),
+        }
+    }
+    Ok(ids)
+}
+
+fn marker_id(marker: Marker, tokenizer: &Tokenizer) -> Result<u32> {
+    let alone = EncodeOptions { add_special: false, parse_special: true };
+    match tokenizer.encode(marker.as_str(), alone)?[..] {
+        [id] if tokenizer.kind(id) != Some(TokenType::Normal) => Ok(id),
+        _ => Err(Error::Usage(format!(
+            "the vocabulary of {} tokens has no token {:?}: it is not one of harmony's",
+            tokenizer.info().n_vocab,
+            marker.as_str(),
+        ))),
+    }
 }
 
 fn undecided(detail: &str) -> Error {

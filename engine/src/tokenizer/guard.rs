@@ -6,6 +6,9 @@
 //! token is found only where both its ends are the frame's, whatever happened to the text on its
 //! way: cut, trimmed, quoted, put together from halves. Behind that the stand-ins become what they
 //! stand for. A stand-in is one character, as what it stands for, so lengths stay.
+//!
+//! A frame that puts both ends around what strangers say, `<|` said `|>`, lets them name a token.
+//! No template that we know does: Phi's does so with a role, and roles are ours.
 
 use super::pieces::{Pieces, TokenType};
 use super::special::{Part, Specials};

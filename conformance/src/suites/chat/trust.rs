@@ -5,6 +5,8 @@
 use super::render::Asked;
 use crate::suites::hf_json;
 use crate::suites::tokenizer::toys;
+use engine::chat::harmony::Piece;
+use engine::chat::harmony::render::{IDENTITY, Prompt, REASONING};
 use engine::chat::template::Input;
 use engine::chat::{Clock, Limits, Message, Role, Template, prompt};
 use engine::loader::gguf::{Metadata, Strings};
@@ -156,6 +158,8 @@ const SINGLE: &[(&str, &str, &[&str], usize)] = &[
     ("upper", "{{ messages[0].content | upper | lower }}<|end|>", &["<|END|>"], 1),
     ("joined", "{{ messages | map(attribute='content') | join('') }}", &["<|", "end|>"], 0),
     ("role-in-the-frame", "<|{{ 'end' if messages[0].role == 'user' }}|>", &["<"], 1),
+    // Where a frame writes both ends, what is between them names a token: its author wanted that.
+    ("both-ends-are-the-frames", "<|{{ messages[0].content }}|>", &["end"], 1),
     ("no-mark-needed", "<|start|>{{ messages[0].content }}<|end|>", &["plain"], 2),
     ("stand-ins-are-text", "{{ messages[0].content }}<|end|>", &["\u{fdd0}<|end|>\u{fdd1}"], 1),
 ];
@@ -226,6 +230,36 @@ fn by_the_crate() -> Result<(), Failure> {
     refused(&tokenizer, template, "a<|endoftext|>b", "cannot stay text")
 }
 
+/// Harmony's own renderer: markers in what is said stay text, and a vocabulary without markers is
+/// refused by the name of the first.
+fn harmony() -> Result<(), Failure> {
+    let controls = FAMILIES[3].1;
+    let tokenizer = vocabulary(controls)?;
+    let said = Message::new(Role::User, poison(controls));
+    let prompt = Prompt {
+        messages: &[said],
+        tools: &[],
+        identity: IDENTITY,
+        reasoning: REASONING,
+        clock: Clock { unix_seconds: 0 },
+        add_generation_prompt: true,
+    };
+    let pieces = prompt.pieces()?;
+    let markers = pieces.iter().filter(|piece| matches!(piece, Piece::Marker(_))).count();
+    let ids = prompt::encode_harmony(&pieces, &tokenizer)?;
+    if controls_in(&tokenizer, &ids).len() != markers {
+        return Err(format!("{markers} markers, but {ids:?}").into());
+    }
+    if tokenizer.decode(&ids, true)? != prompt.text()? {
+        return Err(format!("{ids:?} are not the prompt").into());
+    }
+    let without = toys::tokenizer(&toys::spm())?;
+    match prompt::encode_harmony(&pieces, &without) {
+        Err(error) if error.to_string().contains("has no token \"<|start|>\"") => Ok(()),
+        other => Err(format!("without markers: {other:?}").into()),
+    }
+}
+
 pub(super) fn cases() -> Vec<Case> {
     let name = |name: &str| format!("chat::trust::{}", name.replace('.', "-"));
     let families = FAMILIES.map(|(template, controls)| {
@@ -242,6 +276,7 @@ pub(super) fn cases() -> Vec<Case> {
         case("template-asks", asks),
         case("thoughts-are-cut", thoughts),
         case("crate", by_the_crate),
+        case("harmony-pieces", harmony),
     ];
     families.into_iter().chain(single).chain(others).collect()
 }

@@ -2,8 +2,10 @@
 //! of it. The renderer of our own must agree; where it goes further, the case says so.
 
 use super::Vector;
+use crate::suites::tokenizer::tiktoken::O200K_HARMONY;
 use engine::chat::harmony::render::{IDENTITY, Piece, Prompt, REASONING};
 use engine::chat::harmony::{Marker, parse};
+use engine::chat::prompt::encode_harmony;
 use engine::chat::template::Input;
 use engine::chat::{Clock, Message, Template, Tool};
 use harness::vector::{CaseHead, Head};
@@ -119,6 +121,7 @@ impl Vector for Conversation {
         if text != *want {
             return Err(format!("rendered\n{text:?}\nwant\n{want:?}").into());
         }
+        same_ids(&pieces, &text)?;
         reads_back(&pieces)
     }
 }
@@ -127,6 +130,30 @@ fn piece_text(piece: &Piece) -> &str {
     match piece {
         Piece::Marker(marker) => marker.as_str(),
         Piece::Text(text) => text,
+    }
+}
+
+/// The ids are those of gpt-oss's own tokenizer for the text; what somebody said is text even where
+/// it spells a marker.
+fn same_ids(pieces: &[Piece], text: &str) -> Result<(), Failure> {
+    let tokenizer = &O200K_HARMONY.made()?.tokenizer;
+    let got = encode_harmony(pieces, tokenizer)?;
+    let mut want = Vec::new();
+    for piece in pieces {
+        let text = piece_text(piece);
+        match piece {
+            Piece::Marker(_) => {
+                want.extend((O200K_HARMONY.oracle)().encode_with_special_tokens(text))
+            }
+            Piece::Text(_) => want.extend((O200K_HARMONY.oracle)().encode_ordinary(text)),
+        }
+    }
+    if got != want {
+        return Err(format!("{text:?}: ids {got:?}, wanted {want:?}").into());
+    }
+    match tokenizer.decode(&got, true)? {
+        back if back == text => Ok(()),
+        back => Err(format!("{text:?} comes back as {back:?}").into()),
     }
 }
 

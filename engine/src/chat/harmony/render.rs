@@ -54,7 +54,8 @@ impl Prompt<'_> {
         Ok(words.collect())
     }
 
-    /// The prompt in pieces.
+    /// The prompt in pieces; [`prompt::encode_harmony`](crate::chat::prompt::encode_harmony) makes
+    /// ids of them.
     ///
     /// Beyond the shipped template: a system or developer message in the middle is rendered (there
     /// it disappears), every tool call of a message is rendered (there the first one), an answer is
