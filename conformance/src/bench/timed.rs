@@ -3,7 +3,7 @@
 //! machine than about the code.
 
 use super::clock::thread_time;
-use super::{Bench, Work, all, goals};
+use super::{Bench, Work, all, goals, tokenizer};
 use comfy_table::{Cell, CellAlignment, Table, presets};
 use criterion::{Criterion, Throughput};
 use harness::{Failure, capability};
@@ -59,6 +59,10 @@ fn lacks(beyond: &[Bench]) -> String {
 fn time(criterion: &mut Criterion, bench: &Bench, samples: &Samples) {
     let mut group = criterion.benchmark_group(&bench.name);
     group.throughput(Throughput::Bytes(bench.bytes as u64));
+    if tokenizer::SLOW.contains(&bench.name.as_str()) {
+        // Criterion's fewest: twenty would take five minutes, and say no more.
+        group.sample_size(10);
+    }
     // Criterion calls the closure several times and only if its filter matches: prepare once, late.
     let mut prepared: Option<Box<dyn Work>> = None;
     group.bench_function(bench.verb, |bencher| {

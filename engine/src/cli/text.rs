@@ -38,8 +38,12 @@ pub(super) fn ids(text: &str) -> Result<Vec<u32>> {
     let numbers = list.split(|c: char| c == ',' || c.is_whitespace()).filter(|id| !id.is_empty());
     numbers
         .map(|id| {
-            let wrong = || format!("--ids: {} is no token id; wanted 1,2,3", shown(id));
-            id.parse().map_err(|_| Error::Usage(wrong()))
+            let is_number = id.bytes().all(|byte| byte.is_ascii_digit());
+            let why = match is_number {
+                true => format!("is beyond {}, the largest number an id can be", u32::MAX),
+                false => "is no token id; wanted 1,2,3".into(),
+            };
+            id.parse().map_err(|_| Error::Usage(format!("--ids: {} {why}", shown(id))))
         })
         .collect()
 }

@@ -9,7 +9,7 @@ use super::special::{Added, Specials, Strip};
 use super::spm::{self, Spm};
 use super::vocab::{self, Model, Vocab};
 use super::{Info, Tokenizer, evidence};
-use crate::error::{Class, Result};
+use crate::error::{Class, Error, Result};
 use crate::loader::gguf::Metadata;
 use crate::profile::Profile;
 
@@ -103,7 +103,10 @@ impl Tokenizer {
             Model::Bpe => {
                 let pieces = bpe::pieces(&vocab)?;
                 let name = options.pre.as_deref().or(vocab.pre);
-                let pre = choose_pre(name, &pieces)?;
+                let pre = match &options.pre {
+                    Some(asked) => pretokenize::by_name(asked).ok_or_else(|| unknown_pre(asked))?,
+                    None => choose_pre(name, &pieces)?,
+                };
                 pre_name = name.map(str::to_owned);
                 add_bos = pre.add_bos;
                 let bpe = Bpe::new(&vocab, &pieces, pre, options.profile)?;
@@ -163,11 +166,18 @@ pub(super) fn choose_pre(name: Option<&str>, pieces: &Pieces) -> Result<&'static
     let Some(name) = name else {
         return Err(vocab::bad_pre(Class::MissingKey, evidence::of(pieces)));
     };
-    pretokenize::by_name(name).ok_or_else(|| {
-        let known: Vec<_> = pretokenize::names().collect();
-        let detail = format!("no pre-tokeniser {name:?}; there are: {}", known.join(", "));
-        vocab::bad_pre(Class::BadVocab, detail)
-    })
+    let unknown = || vocab::bad_pre(Class::BadVocab, no_such_pre(name));
+    pretokenize::by_name(name).ok_or_else(unknown)
+}
+
+fn no_such_pre(name: &str) -> String {
+    let known: Vec<_> = pretokenize::names().collect();
+    format!("no pre-tokeniser {name:?}; there are: {}", known.join(", "))
+}
+
+/// The caller's name is wrong, not the file.
+fn unknown_pre(name: &str) -> Error {
+    Error::Usage(format!("--pre: {}", no_such_pre(name)))
 }
 
 /// The file's, and where it says nothing and the token is plainly there, SentencePiece's own ids.

@@ -221,11 +221,17 @@ fn read_json(mapped: &Mapped, model: Option<&ModelFile>, choice: &Choice) -> Res
     let file = JsonFile { json: &json, config: config.as_ref().map(Mapped::bytes), foreign: false };
     let mut options = choice.options.clone();
     options.model = model.map(says).transpose()?.unwrap_or_default();
-    let tokenizer = Tokenizer::from_json(file, &options)?;
+    let tokenizer = Tokenizer::from_json(file, &options).map_err(|error| in_json(error, path))?;
     if let Some(metadata) = model.and_then(ModelFile::vocabulary) {
-        same_tokens(&tokenizer, metadata)?;
+        same_tokens(&tokenizer, metadata).map_err(|error| in_json(error, path))?;
     }
     Ok(Found { tokenizer, path: path.to_owned() })
+}
+
+/// A file of this kind may be called anything; its neighbour has one name.
+fn in_json(error: Error, path: &Path) -> Error {
+    let is_neighbour = matches!(&error, Error::Refused { place, .. } if place == NEIGHBOUR_CONFIG);
+    if is_neighbour { error } else { error.in_file(path) }
 }
 
 fn says(model: &ModelFile) -> Result<ModelSays> {

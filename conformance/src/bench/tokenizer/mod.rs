@@ -10,7 +10,7 @@ use super::{Bench, Work};
 use crate::suites::tokenizer::tiktoken::O200K_HARMONY;
 use engine::loader::gguf::{Gguf, Metadata, Writer};
 use engine::tokenizer::{EncodeOptions, Options, Tokenizer};
-use harness::Failure;
+use harness::{Failure, environment};
 use serde_json::{Value, json};
 use std::hint::black_box;
 use std::sync::OnceLock;
@@ -28,6 +28,9 @@ pub(super) const CRATE: &str = "bench::tokenizer::o200k-tokenizers-crate";
 pub(super) const SPM: &str = "bench::tokenizer::spm-32k";
 pub(super) const DECODE: &str = "bench::tokenizer::o200k-ids";
 pub(super) const LOAD: &str = "bench::tokenizer::o200k-vocabulary";
+
+/// A run of it takes seconds.
+pub(super) const SLOW: [&str; 1] = [CRATE];
 
 pub(super) fn benches() -> Vec<Bench> {
     let bench = |name: &str, verb, bytes, setup| Bench {
@@ -51,7 +54,7 @@ pub(super) fn benches() -> Vec<Bench> {
 
 /// What is measured: a text of ours, or the beginning of the file that `ORCD_TEXT` names.
 fn mixed(bytes: usize) -> String {
-    if let Some(path) = std::env::var_os("ORCD_TEXT") {
+    if let Some(path) = environment::path("ORCD_TEXT") {
         let own = std::fs::read_to_string(&path).unwrap_or_default();
         // Speeds are told of so many bytes.
         if own.len() >= bytes {
