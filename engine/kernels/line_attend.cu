@@ -221,6 +221,7 @@ extern "C" __global__ void line_attended(float *out, const float *partial, const
     u32 k = 4 * (blockIdx.x * blockDim.x + threadIdx.x), width = heads * dim;
     if (k >= width || rows[blockIdx.y].role) return;
     float x[4];
-    attended4({partial, rows, sinks, heads, dim, window}, blockIdx.y, k, x);
+    Attended from = {partial, rows, sinks, heads, dim, window};
+    attended4(from, blockIdx.y, shares_of(from, blockIdx.y), k, x);
     for (int i = 0; i < 4; i++) out[static_cast<u64>(blockIdx.y) * width + k + i] = x[i];
 }

@@ -34,17 +34,22 @@ struct Attended {
 
 __device__ __forceinline__ u32 partial_width(u32 dim) { return dim + 4; }
 
+// Shares of a row; known before they are there.
+__device__ __forceinline__ u32 shares_of(const Attended &from, u32 row) {
+    return split_of(from.rows[row].position, from.window, tile_of(from.dim)).count;
+}
+
 // Elements k .. k + 4 of a row of all heads; heads are of a multiple of four elements.
-__device__ __forceinline__ void attended4(const Attended &from, u32 row, u32 k, float (&x)[4]) {
+__device__ __forceinline__ void attended4(const Attended &from, u32 row, u32 shares, u32 k,
+                                          float (&x)[4]) {
     u32 head = k / from.dim, width = partial_width(from.dim);
-    Split split = split_of(from.rows[row].position, from.window, tile_of(from.dim));
     const float *at = from.partial + (row * from.heads + head) * SPLITS * static_cast<u64>(width);
     // A sink takes its share and gives nothing: it is counted once, before all positions.
     float top = from.sinks ? from.sinks[head] : __uint_as_float(0xFF800000);
     float sum = from.sinks ? 1.0f : 0.0f;
     float4 all = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
 #pragma unroll 2
-    for (u32 s = 0; s < split.count; s++, at += width) {
+    for (u32 s = 0; s < shares; s++, at += width) {
         float4 found = fresh4(at), values = fresh4(at + 4 + k % from.dim);
         float next = fmaxf(top, found.x);
         float before = exp2f((top - next) * LOG2E), now = exp2f((found.x - next) * LOG2E);

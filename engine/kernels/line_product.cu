@@ -27,7 +27,8 @@
 // For outputs that depend on their sums alone.
 __device__ __forceinline__ float nothing(const Output &) { return 0.0f; }
 
-#define KERNEL extern "C" __global__ void __launch_bounds__(THREADS)
+// One block a multiprocessor: where it is of eight warps, ptxas would save registers for a second.
+#define KERNEL extern "C" __global__ void __launch_bounds__(THREADS, WARPS < 16)
 
 // out[r, :] = all matrices' products with row r, one after the other, plus their biases.
 KERNEL line_project(COMMON, MATRIX(a), MATRIX(b), MATRIX(c)) {

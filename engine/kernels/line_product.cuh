@@ -16,8 +16,8 @@ constexpr u32 TILE = 8, ROWS = 2, PARTS = 8 * WARPS;
 // Bytes of the largest unit of a tile, with what a copy brings from before it.
 constexpr u32 UNIT_BYTES = TILE * 210 + 15;
 
-// A matrix, and how a row of it is cut: `units` of `unit_bytes` (a unit is a block of 256, or two
-// blocks of 32, the last of a row maybe one), so many to a part.
+// A matrix, and how a row of it is cut: `units` of `unit_bytes` (a unit is a block of 256, or four
+// blocks of 32, the last of a row maybe fewer; of F16 it is 64), so many to a part.
 struct Matrix {
     const u8 *data;
     const float *bias;
@@ -187,13 +187,15 @@ __device__ __forceinline__ float total(const Found *found, u32 parts, u32 tile, 
     return sum;
 }
 
-// An output of a row: its number in its matrix, and in the row of all matrices' outputs.
+// An output of a row: its number in its matrix, in the row of all matrices' outputs, and its bias,
+// if it has one.
 struct Output {
     u32 row, index, column;
-    const float *bias;
+    bool biased;
+    float bias;
 
     __device__ __forceinline__ float with_bias(float sum) const {
-        return bias ? sum + bias[index] : sum;
+        return biased ? sum + bias : sum;
     }
 };
 
@@ -261,13 +263,14 @@ __device__ __forceinline__ void line_product(const Matrices<COUNT, GATED> &all,
                                              const Deal &deal, Early early, Target target) {
     constexpr u32 SPAN = Matrices<COUNT, GATED>::SPAN;
     extern __shared__ __align__(16) u8 room[];
-    __shared__ double scratch[WARPS];
+    __shared__ double scratch[2 * WARPS];
     __shared__ Found found[PARTS];
     let_next_start();
     u32 first = blockIdx.y * lines.together, count = min(lines.rows - first, lines.together);
     u32 row_room = LineX::bytes(all.width), stage_bytes = 2 * all.pitch;
     u32 g = threadIdx.x % 32 / 4, t = threadIdx.x % 4, warp = threadIdx.x / 32;
     u8 *ring = room + count * row_room + warp * DEPTH * stage_bytes;
+    Ahead ahead(source, first, all.width);
     Asking<COUNT, GATED> asking(all, deal);
     // What is asked for here stands before the row that all wait for: no more than a stage.
     asking.ask(ring);
@@ -275,7 +278,11 @@ __device__ __forceinline__ void line_product(const Matrices<COUNT, GATED> &all,
 #pragma unroll 1
     for (u32 i = 0; i < count; i++) {
         u32 row = lines.gather ? lines.gather[first + i] : first + i;
-        line_put(LineX(room + i * row_room, all.width), source, row, all.width, scratch);
+        if (i > 0) {
+            __syncthreads();
+            ahead = Ahead(source, row, all.width);
+        }
+        line_put(LineX(room + i * row_room, all.width), source, row, ahead, all.width, scratch);
     }
 #pragma unroll 1
     for (u32 i = 1; i < DEPTH; i++) asking.ask(ring + i * stage_bytes);
@@ -294,8 +301,9 @@ __device__ __forceinline__ void line_product(const Matrices<COUNT, GATED> &all,
         Sums sums = {};
         if (gives) {
             At at = find(all, blockIdx.x + (begin + kept) * gridDim.x);
-            to = {first + row, at.output + output, at.column + output, at.matrix.bias};
+            to = {first + row, at.output + output, at.column + output, at.matrix.bias != nullptr};
             gives = to.index < at.matrix.outputs;
+            if (gives && to.biased) to.bias = fresh1(at.matrix.bias + to.index);
             if (gives) sums.early = early(to);
         }
         products(all, deal, begin, lane, asking, ring, &slot, found);

@@ -90,17 +90,29 @@ struct Source {
     }
 };
 
+// What is known of a source before the kernels ahead have ended: how many shares of attention a row
+// has, and one by the width.
+struct Ahead {
+    u32 shares;
+    double share;
+
+    __device__ __forceinline__ Ahead(const Source &source, u32 row, u32 width)
+        : shares(source.kind == LINE_ATTENDED ? shares_of(source.attended, row) : 0),
+          share(source.normed() ? 1.0 / width : 0.0) {}
+};
+
 // Brings row `row` of the source into shared memory; `width` is a multiple of 32. All threads of
-// the block; the barrier behind it is the caller's. A thread comes back to its own elements only.
-// Loops stay loops: this runs once a kernel, and code that is not there yet takes longest.
-__device__ __forceinline__ void line_put(LineX to, const Source &source, u32 row, u32 width,
-                                         double *scratch) {
+// the block; the barrier behind it is the caller's, and so is one between two rows. A thread comes
+// back to its own elements only. Loops stay loops: this runs once a kernel, and code that is not
+// there yet takes longest.
+__device__ __forceinline__ void line_put(LineX to, const Source &source, u32 row, Ahead ahead,
+                                         u32 width, double *scratch) {
     u32 quads = LineX::padded(width) / 4;
     if (source.kind == LINE_ATTENDED) {
 #pragma unroll 1
         for (u32 quad = threadIdx.x; quad < quads; quad += THREADS) {
             float x[4] = {};
-            if (4 * quad < width) attended4(source.attended, row, 4 * quad, x);
+            if (4 * quad < width) attended4(source.attended, row, ahead.shares, 4 * quad, x);
             to.keep(quad, x);
         }
     } else {
@@ -123,7 +135,8 @@ __device__ __forceinline__ void line_put(LineX to, const Source &source, u32 row
                 add(x);
             }
         };
-        of = moments(each, width, source.epsilon, source.kind == LINE_LAYER, scratch);
+        bool centred = source.kind == LINE_LAYER;
+        of = moments(each, width, ahead.share, source.epsilon, centred, scratch);
     }
     // Whole warps go through, because a warp shares what it divides by.
 #pragma unroll 1

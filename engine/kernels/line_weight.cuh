@@ -73,11 +73,11 @@ __device__ __forceinline__ Quad minus(Quad quad, u32 pair) {
 }
 constexpr float UNIT = 1.0f / 16777216.0f;
 
-// Blocks of 32: `group` gives elements 16i + 4t .. +4 as numbers, `scale` what one of them stands
-// for, and `less` what is taken away from each element.
+// Blocks of 32, PAIRS of pairs to a unit: `group` gives elements 16i + 4t .. +4 as numbers, `scale`
+// what one of them stands for, and `less` what is taken away from each element.
 template <bool MIN>
 struct LineQ4 {
-    static constexpr u32 HEAD = MIN ? 4 : 2, BYTES = HEAD + 16;
+    static constexpr u32 HEAD = MIN ? 4 : 2, BYTES = HEAD + 16, PAIRS = 2;
     static constexpr bool LESS = true;
     u32 q;
     __device__ __forceinline__ LineQ4(const u8 *block, u32 t)
@@ -92,7 +92,7 @@ struct LineQ4 {
 };
 template <bool MIN>
 struct LineQ5 {
-    static constexpr u32 HEAD = MIN ? 4 : 2, BYTES = HEAD + 20;
+    static constexpr u32 HEAD = MIN ? 4 : 2, BYTES = HEAD + 20, PAIRS = 2;
     static constexpr bool LESS = true;
     u32 q, fifth;
     __device__ __forceinline__ LineQ5(const u8 *block, u32 t) {
@@ -110,7 +110,7 @@ struct LineQ5 {
     }
 };
 struct LineQ8_0 {
-    static constexpr u32 BYTES = 34;
+    static constexpr u32 BYTES = 34, PAIRS = 2;
     static constexpr bool LESS = false;
     Words words;
     __device__ __forceinline__ LineQ8_0(const u8 *block, u32 t) : words(block + 2 + 4 * t) {}
@@ -125,7 +125,7 @@ struct LineQ8_0 {
     static __device__ __forceinline__ float less(const u8 *, float) { return 0.0f; }
 };
 struct LineF16 {
-    static constexpr u32 BYTES = 64;
+    static constexpr u32 BYTES = 64, PAIRS = 1;
     static constexpr bool LESS = false;
     __device__ __forceinline__ LineF16(const u8 *, u32) {}
     __device__ __forceinline__ Quad group(const u8 *block, int i, u32 t) {
@@ -137,7 +137,7 @@ struct LineF16 {
 };
 // E2M1's exponent and mantissa are bits 9 to 11 of an f16 that is 2^14 times too small.
 struct LineMXFP4 {
-    static constexpr u32 BYTES = 17;
+    static constexpr u32 BYTES = 17, PAIRS = 2;
     static constexpr bool LESS = false;
     u32 q;
     __device__ __forceinline__ LineMXFP4(const u8 *block, u32 t)
@@ -162,15 +162,15 @@ struct Rows2 {
     u32 next;
 };
 
-// Adds the products of unit `u` of two tiles: two blocks; the last unit may be one.
+// Adds the products of blocks 2 · pair and the next of two tiles.
 template <class F>
-__device__ __forceinline__ void take_32(Lane &lane, Rows2 rows, u32 u, u32 blocks) {
+__device__ __forceinline__ void take_pair(Lane &lane, Rows2 rows, u32 pair, u32 blocks) {
     const u8 *upper = rows.row;
     // Where there is no second block x is zero, so that any number will do.
-    u32 other = 2 * u + 1 < blocks ? F::BYTES : 0;
-    u32 group = 2 * (2 * u + lane.column_region);
+    u32 other = 2 * pair + 1 < blocks ? F::BYTES : 0;
+    u32 group = 2 * (2 * pair + lane.column_region);
     uint2 x[2] = {lane.column(group), lane.column(group + 1)};
-    float sums = F::LESS ? lane.sum_of(2 * u + lane.region) : 0.0f, of = lane.scales[u / 2];
+    float sums = F::LESS ? lane.sum_of(2 * pair + lane.region) : 0.0f, of = lane.scales[pair / 2];
 #pragma unroll
     for (int tile = 0; tile < 2; tile++, upper += rows.next) {
         const u8 *lower = upper + other;
@@ -185,6 +185,17 @@ __device__ __forceinline__ void take_32(Lane &lane, Rows2 rows, u32 u, u32 block
         float scale = F::scale(mine);
         lane.sum[tile] = fmaf(scale * of, lane.own(c), lane.sum[tile]);
         if (F::LESS) lane.minus[tile] = fmaf(F::less(mine, scale), sums, lane.minus[tile]);
+    }
+}
+
+// Adds the products of unit `u` of two tiles; the last unit may be shorter. A loop, because code is
+// dear: unrolled it cost a model of other formats a seventh of its tokens.
+template <class F>
+__device__ __forceinline__ void take_32(Lane &lane, Rows2 rows, u32 u, u32 blocks) {
+    u32 end = min(F::PAIRS * (u + 1), (blocks + 1) / 2);
+#pragma unroll 1
+    for (u32 pair = F::PAIRS * u; pair < end; pair++, rows.row += 2 * F::BYTES) {
+        take_pair<F>(lane, rows, pair, blocks);
     }
 }
 
@@ -319,9 +330,8 @@ enum LineFormat {
     LINE_Q6_K
 };
 
-// Adds a unit of two tiles' rows: two blocks of 32, or one of 256.
-__device__ __forceinline__ void take(Lane &lane, u32 format, Rows2 rows, u32 u,
-                                     u32 width) {
+// Adds a unit of two tiles' rows.
+__device__ __forceinline__ void take(Lane &lane, u32 format, Rows2 rows, u32 u, u32 width) {
     switch (format) {
         case LINE_Q4_0: return take_32<LineQ4<false>>(lane, rows, u, width / 32);
         case LINE_Q4_1: return take_32<LineQ4<true>>(lane, rows, u, width / 32);

@@ -7,7 +7,7 @@
 __device__ __forceinline__ void norm(float *out, float *x, const float *more, const float *weight,
                                      const float *bias, u32 width, float epsilon, u16 *halves,
                                      float *undo, u32 stride, bool centred) {
-    __shared__ double scratch[WARPS];
+    __shared__ double scratch[2 * WARPS];
     const u64 at = static_cast<u64>(blockIdx.x);
     float *row = x + at * width, *to = out + at * width;
     if (more) {
@@ -22,7 +22,7 @@ __device__ __forceinline__ void norm(float *out, float *x, const float *more, co
             add(four);
         }
     };
-    Moments of = moments(each, width, epsilon, centred, scratch);
+    Moments of = moments(each, width, 1.0 / width, epsilon, centred, scratch);
     float top = 0.0f;
     for (u32 k = threadIdx.x; k < width; k += THREADS) {
         float value = normalised(row[k], of, weight, bias, k);

@@ -17,30 +17,35 @@ struct Moments {
     double mean, scale;
 };
 
-// The sum over a block, in every thread. `scratch` holds a number for each warp.
+// The sum over a block, in every thread. `scratch` holds a number for each warp, and is not used
+// again before all threads have met once more.
 __device__ __forceinline__ double sum_of_block(double x, double *scratch) {
 #pragma unroll
     for (int step = 16; step > 0; step /= 2) x += __shfl_xor_sync(0xffffffffu, x, step);
-    __syncthreads();
     if (threadIdx.x % 32 == 0) scratch[threadIdx.x / 32] = x;
     __syncthreads();
-    double sum = 0.0;
+    double sums[WARPS];
 #pragma unroll
-    for (int warp = 0; warp < WARPS; warp++) sum += scratch[warp];
-    return sum;
+    for (int warp = 0; warp < WARPS; warp++) sums[warp] = scratch[warp];
+#pragma unroll
+    for (int step = WARPS / 2; step > 0; step /= 2) {
+        for (int warp = 0; warp < step; warp++) sums[warp] += sums[warp + step];
+    }
+    return sums[0];
 }
 
 // `each` calls what it is given with every four elements of this thread: those at 4 · thread, then
-// 4 · THREADS further on, and so forth. Past the end of a row stand zeros.
+// 4 · THREADS further on, and so forth. Past the end of a row stand zeros. `share` is one by the
+// width, `scratch` two numbers for each warp.
 template <class Each>
-__device__ __forceinline__ Moments moments(Each each, u32 width, float epsilon, bool centred,
-                                           double *scratch) {
-    double mean = 0.0, part = 0.0, count = static_cast<double>(width);
+__device__ __forceinline__ Moments moments(Each each, u32 width, double share, float epsilon,
+                                           bool centred, double *scratch) {
+    double mean = 0.0, part = 0.0;
     if (centred) {
         each([&](const float (&x)[4]) {
             for (int i = 0; i < 4; i++) part += static_cast<double>(x[i]);
         });
-        mean = sum_of_block(part, scratch) / count;
+        mean = sum_of_block(part, scratch + WARPS) * share;
         part = 0.0;
     }
     u32 seen = threadIdx.x * 4;
@@ -52,7 +57,7 @@ __device__ __forceinline__ Moments moments(Each each, u32 width, float epsilon, 
         }
         seen += 4 * THREADS;
     });
-    double variance = sum_of_block(part, scratch) / count;
+    double variance = sum_of_block(part, scratch) * share;
     return {mean, rsqrt(variance + static_cast<double>(epsilon))};
 }
 

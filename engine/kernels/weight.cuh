@@ -293,12 +293,13 @@ __device__ __forceinline__ void eight(const u8 *row, u32 k, u32 width, float *w)
 }
 
 // A row of a matrix as its file holds it (`layout` is zero) or woven: eight rows together, of each
-// a unit, then of each the next; a unit is 64 elements, or a block where that is more. The last
-// rows may be fewer than eight: how many there are in all stands in the upper half of `layout`.
-// packed.cuh has the other ways a row can lie.
+// a unit, then of each the next; a unit is 64 elements of F16, 128 in blocks of 32, or a block of
+// 256. The last rows may be fewer than eight: how many there are in all stands in the upper half of
+// `layout`. packed.cuh has the other ways a row can lie.
 template <class F>
 struct Line {
-    static constexpr u32 UNIT = F::LEN > 64 ? F::LEN : 64, BYTES = UNIT / F::LEN * F::BYTES;
+    static constexpr u32 UNIT = F::LEN > 128 ? F::LEN : F::LEN > 1 ? 128 : 64;
+    static constexpr u32 BYTES = UNIT / F::LEN * F::BYTES;
     // Where the row and its companions start; its number among them, and how many others there are.
     const u8 *at;
     u32 row, others;

@@ -27,8 +27,13 @@ pub enum Defect {
     UpNotClampedAbove,
     /// C05: its up projection is not clamped from below.
     UpNotClampedBelow,
-    /// No defect, but what a naive pass in f16 does: whatever enters a product is rounded first.
-    HalfActivations,
+    /// No defect, but what a naive pass in f16 does: whatever enters or leaves a product or
+    /// attention is rounded, and so are keys and values; the stream stays f32, which f16 ends
+    /// before. Grids are equally good f16s that round differently: one pass is one draw.
+    Half {
+        /// Eighths that a number is divided by one and so many of before it is rounded.
+        grid: u8,
+    },
 }
 
 /// The largest gate, the smallest and the largest up that are left.
@@ -90,13 +95,17 @@ impl<B: Backend> Wrapped<B> {
 
     /// Rows as a pass in f16 has them, if this is one.
     fn half(&mut self, rows: &B::Rows) -> Result<Option<B::Rows>> {
-        if !self.meets(Defect::HalfActivations) {
-            return Ok(None);
-        }
+        let Defect::Half { grid } = self.defect else { return Ok(None) };
+        self.hits += 1;
+        let step = 1.0 + f32::from(grid) / 8.0;
         let mut values = self.inner.read(rows)?;
-        values.iter_mut().for_each(|x| *x = f16::from_f32(*x).to_f32());
+        values.iter_mut().for_each(|x| *x = f16::from_f32(*x / step).to_f32() * step);
         let width = self.inner.width(rows);
         self.inner.write(width, &values).map(Some)
+    }
+
+    fn half_of(&mut self, rows: B::Rows) -> Result<B::Rows> {
+        Ok(self.half(&rows)?.unwrap_or(rows))
     }
 
     /// What a norm gives when its sum is taken in f32, forwards for one row and backwards for
@@ -208,7 +217,8 @@ impl<B: Backend> Backend for Wrapped<B> {
         step: &B::Step,
     ) -> Result<B::Rows> {
         let half = self.half(rows)?;
-        self.inner.matmul(weight, bias, half.as_ref().unwrap_or(rows), step)
+        let out = self.inner.matmul(weight, bias, half.as_ref().unwrap_or(rows), step)?;
+        self.half_of(out)
     }
 
     fn attend(
@@ -222,7 +232,8 @@ impl<B: Backend> Backend for Wrapped<B> {
     ) -> Result<B::Rows> {
         let half = self.half(queries)?;
         let queries = half.as_ref().unwrap_or(queries);
-        self.inner.attend(attention, sinks, queries, cache, layer, step)
+        let out = self.inner.attend(attention, sinks, queries, cache, layer, step)?;
+        self.half_of(out)
     }
 
     fn expert_matmul(
@@ -236,7 +247,22 @@ impl<B: Backend> Backend for Wrapped<B> {
     ) -> Result<B::Rows> {
         let half = self.half(rows)?;
         let rows = half.as_ref().unwrap_or(rows);
-        self.inner.expert_matmul(weight, bias, rows, source, routing, step)
+        let out = self.inner.expert_matmul(weight, bias, rows, source, routing, step)?;
+        self.half_of(out)
+    }
+
+    fn store(
+        &mut self,
+        cache: &mut B::Cache,
+        layer: usize,
+        keys: &B::Rows,
+        values: &B::Rows,
+        step: &B::Step,
+    ) -> Result<()> {
+        let (half_keys, half_values) = (self.half(keys)?, self.half(values)?);
+        let (keys, values) =
+            (half_keys.as_ref().unwrap_or(keys), half_values.as_ref().unwrap_or(values));
+        self.inner.store(cache, layer, keys, values, step)
     }
 
     inside! {
@@ -256,10 +282,6 @@ impl<B: Backend> Backend for Wrapped<B> {
             &mut self, rows: &mut B::Rows, table: &B::Weight, step: &B::Step
         ) -> Result<()>;
         fn slice(&mut self, rows: &B::Rows, start: usize, width: usize) -> Result<B::Rows>;
-        fn store(
-            &mut self, cache: &mut B::Cache, layer: usize, keys: &B::Rows, values: &B::Rows,
-            step: &B::Step
-        ) -> Result<()>;
         fn route(&mut self, scores: &B::Rows, used: usize) -> Result<B::Routing>;
         fn mix(&mut self, rows: &B::Rows, routing: &B::Routing) -> Result<B::Rows>;
         fn add(&mut self, rows: &mut B::Rows, others: &B::Rows) -> Result<()>;

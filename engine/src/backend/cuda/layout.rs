@@ -11,7 +11,7 @@ use crate::quant::Format;
 pub enum Layout {
     /// Row by row, as in the file.
     File,
-    /// Eight rows together, unit by unit: 64 elements, or a block where that is more.
+    /// Eight rows together, unit by unit; see [`woven_unit`].
     Woven {
         /// Rows in all; the last ones may be fewer than eight.
         rows: usize,
@@ -42,9 +42,10 @@ pub enum Layout {
 /// The packed layouts that kernels read: the format, and what their symbols say.
 pub(super) const PACKED: [&str; 3] = ["q8_0_items", "mxfp4_pairs", "mxfp4_units"];
 
-/// Elements and bytes of a unit of a woven row.
+/// Elements and bytes of a unit of a woven row: what is asked for at a time, as large as the
+/// rings' stages allow.
 pub(super) fn woven_unit(format: &Format) -> (usize, usize) {
-    let elements = format.block_len.max(64);
+    let elements = if format.block_len == 1 { 64 } else { format.block_len.max(128) };
     (elements, elements / format.block_len * format.block_bytes)
 }
 

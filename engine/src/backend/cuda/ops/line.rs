@@ -280,8 +280,12 @@ impl Line {
         let tile = if dim > 128 { 32 } else { 64 };
         let launch = function.launch().grid(SPLITS, attention.heads, rows);
         let launch = launch.block(ATTEND_THREADS, 1);
-        // The threads' sums meet where keys and values were.
-        let launch = launch.shared((2 * tile * dim * element).max(2048) as u32);
+        // The threads' sums meet where keys and values were. More is asked for than that, so that
+        // blocks spread: they start while a projection still fills most multiprocessors, and would
+        // all go to the others.
+        let blocks = SPLITS * attention.heads * rows;
+        let spread = self.shared / 4 * 3 / blocks.div_ceil(self.blocks);
+        let launch = launch.shared((2 * tile * dim * element).max(2048).max(spread) as u32);
         let launch = if early { launch.early() } else { launch };
         let launch = launch.arg(shares.partial).arg(queries.0).arg(small(queries.1)?);
         let (keys, values, stride) = fresh.map_or((0, 0, 0), |it| (it.keys, it.values, it.stride));
