@@ -26,15 +26,16 @@ struct Matrix {
 
 // One to three matrices, of equal width: one after the other, or two side by side, where outputs
 // of one number belong together. Tiles lie `pitch` bytes apart in a stage.
-template <int COUNT, bool GATED>
 struct Matrices {
-    // Outputs of a span in one matrix: two tiles, or one tile of each matrix.
-    static constexpr u32 SPAN = GATED ? TILE : 2 * TILE;
-    Matrix matrix[COUNT];
+    Matrix matrix[3];
     u32 width, pitch;
+    // Whether the first two are side by side.
+    bool gated;
 
+    // Outputs of a span in one matrix: two tiles, or one tile of each matrix; as a power of two.
+    __device__ __forceinline__ u32 span_bits() const { return gated ? 3 : 4; }
     __device__ __forceinline__ u32 spans(int i) const {
-        return (matrix[i].outputs + SPAN - 1) / SPAN;
+        return (matrix[i].outputs + 2 * TILE - 1) / (2 * TILE);
     }
 };
 
@@ -44,18 +45,16 @@ struct At {
     u32 output, column;
 };
 
-template <int COUNT, bool GATED>
-__device__ __forceinline__ At find(const Matrices<COUNT, GATED> &all, u32 span) {
-    constexpr u32 SPAN = Matrices<COUNT, GATED>::SPAN;
-    At at = {all.matrix[0], span * SPAN, 0};
+__device__ __forceinline__ At find(const Matrices &all, u32 span) {
+    At at = {all.matrix[0], span << all.span_bits(), 0};
     u32 before = 0, column = 0;
 #pragma unroll
-    for (int i = 1; i < COUNT && !GATED; i++) {
+    for (int i = 1; i < 3; i++) {
         before += all.spans(i - 1);
         column += all.matrix[i - 1].outputs;
-        if (span < before) break;
+        if (all.gated || span < before) break;
         at.matrix = all.matrix[i];
-        at.output = (span - before) * SPAN, at.column = column;
+        at.output = (span - before) * 2 * TILE, at.column = column;
     }
     at.column += at.output;
     return at;
@@ -71,13 +70,11 @@ struct Rows8 {
         return (static_cast<u32>(reinterpret_cast<u64>(at)) + rows * before) & 15;
     }
 };
-template <int COUNT, bool GATED>
-__device__ __forceinline__ void tiles_of(const Matrices<COUNT, GATED> &all, const At &at,
-                                         Rows8 (&tiles)[2]) {
+__device__ __forceinline__ void tiles_of(const Matrices &all, const At &at, Rows8 (&tiles)[2]) {
     u32 left = at.matrix.outputs - at.output;
     u64 before = static_cast<u64>(at.output) * at.matrix.row_bytes;
     tiles[0] = {at.matrix.data + before, min(left, TILE)};
-    if (GATED) tiles[1] = {all.matrix[COUNT - 1].data + before, tiles[0].rows};
+    if (all.gated) tiles[1] = {all.matrix[1].data + before, tiles[0].rows};
     else tiles[1] = {tiles[0].at + TILE * at.matrix.row_bytes, min(left, 2 * TILE) - tiles[0].rows};
 }
 
@@ -107,9 +104,8 @@ struct Run {
 };
 
 // What a warp asks for: the units of its runs, one after the other.
-template <int COUNT, bool GATED>
 struct Asking {
-    const Matrices<COUNT, GATED> &all;
+    const Matrices &all;
     const Deal &deal;
     u32 begin;
     Run run;
@@ -117,7 +113,7 @@ struct Asking {
     // Bytes of a row that are to come in this part, and those before them.
     u32 at, end, row_bytes, unit_bytes, part_bytes, entered;
 
-    __device__ __forceinline__ Asking(const Matrices<COUNT, GATED> &all, const Deal &deal)
+    __device__ __forceinline__ Asking(const Matrices &all, const Deal &deal)
         : all(all), deal(deal), begin(0), run(deal, 0), at(0), end(0), entered(~0u) {}
 
     __device__ __forceinline__ void enter() {
@@ -220,10 +216,9 @@ struct Lines {
 
 // Goes through this warp's share of the spans from `begin` on: waits for a unit, multiplies, asks
 // for the one that its stage is free for.
-template <int COUNT, bool GATED>
-__device__ __forceinline__ void products(const Matrices<COUNT, GATED> &all, const Deal &deal,
-                                         u32 begin, Lane &lane, Asking<COUNT, GATED> &asking,
-                                         u8 *ring, u32 *slot, Found *found) {
+__device__ __forceinline__ void products(const Matrices &all, const Deal &deal, u32 begin,
+                                         Lane &lane, Asking &asking, u8 *ring, u32 *slot,
+                                         Found *found) {
     u32 g = threadIdx.x % 32 / 4;
     Run run(deal, begin);
     At at;
@@ -257,11 +252,10 @@ __device__ __forceinline__ void products(const Matrices<COUNT, GATED> &all, cons
 // `target(output, sums)` is called by one thread for each output of a row; what it wants to know
 // beside the sums is `early(output)`, called before they are there. Grid: (blocks, rows /
 // together).
-template <int COUNT, bool GATED, class Early, class Target>
-__device__ __forceinline__ void line_product(const Matrices<COUNT, GATED> &all,
-                                             const Source &source, const Lines &lines,
-                                             const Deal &deal, Early early, Target target) {
-    constexpr u32 SPAN = Matrices<COUNT, GATED>::SPAN;
+template <class Early, class Target>
+__device__ __forceinline__ void line_products(const Matrices &all, const Source &source,
+                                             const Lines &lines, const Deal &deal, Early early,
+                                             Target target) {
     extern __shared__ __align__(16) u8 room[];
     __shared__ double scratch[2 * WARPS];
     __shared__ Found found[PARTS];
@@ -271,7 +265,7 @@ __device__ __forceinline__ void line_product(const Matrices<COUNT, GATED> &all,
     u32 g = threadIdx.x % 32 / 4, t = threadIdx.x % 4, warp = threadIdx.x / 32;
     u8 *ring = room + count * row_room + warp * DEPTH * stage_bytes;
     Ahead ahead(source, first, all.width);
-    Asking<COUNT, GATED> asking(all, deal);
+    Asking asking(all, deal);
     // What is asked for here stands before the row that all wait for: no more than a stage.
     asking.ask(ring);
     wait_for_last();
@@ -290,8 +284,8 @@ __device__ __forceinline__ void line_product(const Matrices<COUNT, GATED> &all,
     LineX column(room + min(g / 2 & 1, count - 1) * row_room, all.width);
     Lane lane = {t, column.parts + g % 2 * 4 + t, g / 4, mine.sums, mine.scales, t / 2, {}, {}};
     // The output that this thread hands over at each meeting.
-    u32 kept = threadIdx.x / (ROWS * SPAN), row = threadIdx.x / SPAN % ROWS;
-    u32 output = threadIdx.x % SPAN, slot = 0;
+    u32 bits = all.span_bits(), kept = threadIdx.x / ROWS >> bits;
+    u32 row = (threadIdx.x >> bits) % ROWS, output = threadIdx.x & (1 << bits) - 1, slot = 0;
     __syncthreads();
 #pragma unroll 1
     for (u32 begin = 0; begin < deal.mine; begin += deal.per) {
@@ -310,8 +304,8 @@ __device__ __forceinline__ void line_product(const Matrices<COUNT, GATED> &all,
         __syncthreads();
         if (gives) {
             const Found *parts_of = found + kept * deal.parts;
-            sums.first = total(parts_of, deal.parts, GATED ? 0 : output / TILE, row, output % TILE);
-            if (GATED) sums.second = total(parts_of, deal.parts, 1, row, output);
+            sums.first = total(parts_of, deal.parts, output / TILE, row, output % TILE);
+            if (all.gated) sums.second = total(parts_of, deal.parts, 1, row, output);
             target(to, sums);
         }
         __syncthreads();

@@ -94,12 +94,42 @@ pub(in crate::backend::cuda) struct Fresh<'f> {
     pub(in crate::backend::cuda) turn: Option<(&'f Rope, u64, u64)>,
 }
 
+/// What becomes of the sums of products.
+#[derive(Clone, Copy)]
+enum Target {
+    Write,
+    Add,
+    /// The activation, and whether it is taken in f32.
+    Activated(Activation, bool),
+}
+
+impl Target {
+    /// Whether two matrices stand side by side.
+    fn gated(self) -> bool {
+        let Target::Activated(how, _) = self else { return false };
+        matches!(how, Activation::SwiGlu | Activation::SwiGluOai { .. })
+    }
+
+    /// As the kernel is told.
+    fn of(self, launch: Launch<'_>) -> Launch<'_> {
+        let (number, alpha, limit) = match self {
+            Target::Write => (0, 0.0, 0.0),
+            Target::Add => (1, 0.0, 0.0),
+            Target::Activated(Activation::SwiGlu, fast) => (2 + u32::from(fast), 0.0, 0.0),
+            Target::Activated(Activation::SwiGluOai { alpha, limit }, fast) => {
+                (4 + u32::from(fast), alpha, limit)
+            }
+            Target::Activated(Activation::Gelu(Gelu::Erf), _) => (6, 0.0, 0.0),
+            Target::Activated(Activation::Gelu(Gelu::Tanh), _) => (7, 0.0, 0.0),
+            Target::Activated(Activation::Gelu(Gelu::TanhF16Table), _) => (8, 0.0, 0.0),
+        };
+        launch.arg(number).arg(alpha).arg(limit)
+    }
+}
+
 #[derive(Clone)]
 pub(in crate::backend::cuda) struct Line {
-    project: Function,
-    add: Function,
-    gated: Function,
-    bent: Function,
+    product: Function,
     attend_f32: Function,
     attend_f16: Function,
     attended: Function,
@@ -113,19 +143,17 @@ pub(in crate::backend::cuda) struct Line {
 impl Line {
     pub(super) fn new(kernels: &Kernels) -> Result<Line> {
         let device = kernels.context().device();
-        let warps = kernels.function("line_product", "line_project")?.threads_max()? as usize / 32;
+        let product = kernels.function("line_product", "line_product")?;
+        let warps = product.threads_max()? as usize / 32;
         let shared = (device.shared_bytes_max as usize).saturating_sub(FIXED * warps);
         let find = |stem: &str, symbol: &str| -> Result<Function> {
             let function = kernels.function(stem, symbol)?;
             function.allow_shared(shared as u32)?;
             Ok(function)
         };
-        let product = |symbol: &str| find("line_product", symbol);
+        product.allow_shared(shared as u32)?;
         Ok(Line {
-            project: product("line_project")?,
-            add: product("line_add")?,
-            gated: product("line_gated")?,
-            bent: product("line_bent")?,
+            product,
             attend_f32: find("line_attend", "line_attend_kvf32")?,
             attend_f16: find("line_attend", "line_attend_kvf16")?,
             attended: kernels.function("line_attend", "line_attended")?,
@@ -175,7 +203,7 @@ impl Line {
     ) -> Result<()> {
         let mut three = [None; 3];
         three.iter_mut().zip(matrices).for_each(|(place, matrix)| *place = Some(*matrix));
-        self.start(&self.project, to, from, which, &three, early)?.on(stream)
+        self.start(Target::Write, to, from, which, &three, early)?.on(stream)
     }
 
     /// `to` += the product.
@@ -187,7 +215,7 @@ impl Line {
         which: &Which,
         matrix: Matrix<'_>,
     ) -> Result<()> {
-        self.start(&self.add, to, from, which, &[Some(matrix)], true)?.on(stream)
+        self.start(Target::Add, to, from, which, &[Some(matrix), None, None], true)?.on(stream)
     }
 
     /// `to` = the activation of the product with `up`, and of that with `gate` if it has one;
@@ -202,36 +230,26 @@ impl Line {
         (gate, up): (Option<Matrix<'_>>, Matrix<'_>),
         (how, fast): (Activation, bool),
     ) -> Result<()> {
-        let gated = |alpha: f32, limit: f32, clamp: bool| {
-            let two = [Some(gate.ok_or_else(|| missing("a gate"))?), Some(up)];
-            let launch = self.start(&self.gated, to, from, which, &two, true)?;
-            launch.arg(alpha).arg(limit).arg(2 * u32::from(clamp) + u32::from(fast)).on(stream)
+        let target = Target::Activated(how, fast);
+        let matrices = match target.gated() {
+            true => [Some(gate.ok_or_else(|| missing("a gate"))?), Some(up), None],
+            false => [Some(up), None, None],
         };
-        let bent = |how: u32| {
-            let launch = self.start(&self.bent, to, from, which, &[Some(up)], true)?;
-            launch.arg(how).on(stream)
-        };
-        match how {
-            Activation::SwiGlu => gated(0.0, 0.0, false),
-            Activation::SwiGluOai { alpha, limit } => gated(alpha, limit, true),
-            Activation::Gelu(Gelu::Erf) => bent(0),
-            Activation::Gelu(Gelu::Tanh) => bent(1),
-            Activation::Gelu(Gelu::TanhF16Table) => bent(2),
-        }
+        self.start(target, to, from, which, &matrices, true)?.on(stream)
     }
 
-    fn start<'l, const N: usize>(
+    fn start(
         &self,
-        function: &'l Function,
+        target: Target,
         (out, stride): To,
         from: &From<'_>,
         which: &Which,
-        matrices: &[Option<Matrix<'_>>; N],
+        matrices: &[Option<Matrix<'_>>; 3],
         early: bool,
-    ) -> Result<Launch<'l>> {
+    ) -> Result<Launch<'_>> {
         let given = || matrices.iter().flatten();
         let width = given().next().map_or(0, |matrix| matrix.weight.width);
-        let gated = N == 2;
+        let gated = target.gated();
         let pitch = given().map(|matrix| pitch(matrix.weight)).max().unwrap_or(16);
         // Rows of wide matrices do not share a block.
         let most = which.rows.min(ROWS);
@@ -241,13 +259,15 @@ impl Line {
         let all = if gated { given().map(spans).max() } else { Some(given().map(spans).sum()) };
         let all = all.unwrap_or(0);
         let grid = all.clamp(1, self.blocks);
-        let launch = function
+        let launch = self
+            .product
             .launch()
             .grid(grid, which.rows.div_ceil(together), 1)
             .block(32 * self.warps as u32, 1);
         let launch = launch.shared((room(width, together) + self.rings(pitch)) as u32);
         let launch = if early { launch.early() } else { launch };
-        let launch = launch.arg(out).arg(small(stride)?).arg(small(width)?).arg(small(pitch)?);
+        let launch = launch.arg(out).arg(small(stride)?);
+        let launch = target.of(launch).arg(small(width)?).arg(small(pitch)?);
         let launch = source(launch, from)?.arg(small(which.rows)?).arg(small(together)?);
         let parts = given().map(|matrix| parts(matrix.weight).1).max().unwrap_or(1);
         let launch = launch.arg(small(all / grid)?).arg(small(all % grid)?);
