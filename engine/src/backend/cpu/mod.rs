@@ -7,6 +7,7 @@ pub mod level;
 pub mod math;
 pub mod matmul;
 mod ops;
+pub mod pages;
 pub mod pool;
 mod read;
 mod rows;
@@ -25,6 +26,7 @@ use crate::kv::CachePlan;
 use crate::loader::Gguf;
 use attend::Look;
 use matmul::{Misfit, Pair, Precision};
+use pages::Pages;
 use pool::Pool;
 use std::sync::{Arc, OnceLock};
 
@@ -67,6 +69,8 @@ pub struct Cpu {
     scratch: Scratch,
     pool: Pool,
     precision: Precision,
+    /// Where weights are arranged.
+    pages: Pages,
 }
 
 impl Default for Cpu {
@@ -80,7 +84,12 @@ impl Default for Cpu {
 impl Cpu {
     /// A backend with so many threads, the caller's included.
     pub fn new(n_threads: usize, precision: Precision) -> Cpu {
-        Cpu { scratch: Scratch::default(), pool: Pool::new(n_threads), precision }
+        Cpu {
+            scratch: Scratch::default(),
+            pool: Pool::new(n_threads),
+            precision,
+            pages: Pages::default(),
+        }
     }
 
     /// The same with buffers that are full of NaN until they are written.
@@ -155,7 +164,7 @@ impl Backend for Cpu {
             Role::Vector | Role::ExpertBias => Tensor::Vector(weight.all()),
             Role::Table => Tensor::Matrix(weight),
             Role::TiedTable | Role::Matrix | Role::ExpertMatrix => {
-                Tensor::Matrix(weight.arranged(&self.pool)?)
+                Tensor::Matrix(weight.arranged(&self.pool, &mut self.pages)?)
             }
         })
     }

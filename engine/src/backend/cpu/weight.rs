@@ -2,6 +2,7 @@
 //! products read it, if there is one.
 
 use super::matmul::{Arranged, Matrices};
+use super::pages::Pages;
 use super::pool::Pool;
 use crate::error::{Class, Error, Result};
 use crate::loader::Gguf;
@@ -39,9 +40,9 @@ impl Weight {
     }
 
     /// The same, ready to be multiplied with.
-    pub fn arranged(mut self, pool: &Pool) -> Result<Weight> {
+    pub fn arranged(mut self, pool: &Pool, pages: &mut Pages) -> Result<Weight> {
         let matrices = self.matrices(self.rows / self.rows_per_expert.max(1))?;
-        self.arranged = Arranged::new(pool, &matrices).map(Arc::new);
+        self.arranged = Arranged::new(pool, pages, &matrices).map(Arc::new);
         Ok(self)
     }
 

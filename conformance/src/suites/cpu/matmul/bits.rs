@@ -4,6 +4,7 @@ use super::material::{Material, Random, activations};
 use super::name;
 use engine::backend::cpu::level::{Level, levels};
 use engine::backend::cpu::matmul::{Arranged, Matrices, Pair, Precision, matmul, matmul_pairs};
+use engine::backend::cpu::pages::Pages;
 use engine::backend::cpu::pool::Pool;
 use engine::quant::Format;
 use harness::compare::arrays;
@@ -134,7 +135,7 @@ fn pairs(format: &'static Format, precision: Precision, _: &mut Run) -> Result<(
     let (rows, cols) = (ws[0].rows, ws[0].cols);
     let bytes: Vec<u8> = ws.iter().flat_map(|w| w.bytes.iter().copied()).collect();
     let stacked = Matrices::new(format, ws.len(), rows, cols, &bytes)?;
-    let arranged = Arranged::new(&pool, &stacked);
+    let arranged = Arranged::new(&pool, &mut Pages::default(), &stacked);
     let stacked = arranged.as_ref().map_or(stacked, Arranged::matrices);
     let x = activations(n_rows, cols, 9);
     let mut random = Random(10);
@@ -158,7 +159,9 @@ fn arranged(format: &'static Format, precision: Precision, run: &mut Run) -> Res
     let mut compared = 0;
     for rows in [1, 8, 37] {
         let w = Material::new(format, rows, 600usize.div_ceil(format.block_len), 13);
-        let Some(arranged) = Arranged::new(&best, &w.matrices()?) else { continue };
+        let Some(arranged) = Arranged::new(&best, &mut Pages::default(), &w.matrices()?) else {
+            continue;
+        };
         for level in levels() {
             let pool = Pool::with_level(2, level);
             for n in [1, 3, 4, 9] {
@@ -191,7 +194,7 @@ fn guards(format: &'static Format, precision: Precision, _: &mut Run) -> Result<
         let x = activations(n, w.cols, 12);
         let mut buffer = vec![f32::from_bits(UNTOUCHED); n * rows + 64];
         let w = w.matrices()?;
-        let arranged = Arranged::new(&pool, &w);
+        let arranged = Arranged::new(&pool, &mut Pages::default(), &w);
         let w = arranged.as_ref().map_or(w, Arranged::matrices);
         matmul(&pool, precision, &w, &x, &mut buffer[32..][..n * rows])?;
         let touched = |at: usize| buffer[at].to_bits() != UNTOUCHED;

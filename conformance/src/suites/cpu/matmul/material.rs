@@ -2,6 +2,7 @@
 
 use crate::reference::formats;
 use engine::backend::cpu::matmul::{Arranged, Matrices, Misfit, Precision, matmul};
+use engine::backend::cpu::pages::Pages;
 use engine::backend::cpu::pool::Pool;
 use engine::quant::{Format, Stored};
 use half::f16;
@@ -77,7 +78,7 @@ impl Material {
     ) -> Result<Vec<f32>, Misfit> {
         let mut out = vec![f32::NAN; x.len() / self.cols * self.rows];
         let w = self.matrices()?;
-        let arranged = Arranged::new(pool, &w);
+        let arranged = Arranged::new(pool, &mut Pages::default(), &w);
         let w = arranged.as_ref().map_or(w, Arranged::matrices);
         matmul(pool, precision, &w, x, &mut out)?;
         Ok(out)

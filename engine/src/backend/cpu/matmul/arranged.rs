@@ -4,6 +4,7 @@
 //! Knows how blocks are laid out, not what is computed with them.
 
 use super::super::level::Level;
+use super::super::pages::{Pages, Place};
 use super::super::pool::Pool;
 use super::Matrices;
 use super::output::Output;
@@ -91,22 +92,18 @@ pub struct Arranged {
     n_matrices: usize,
     rows: usize,
     cols: usize,
-    lines: Vec<CacheLine>,
+    place: Place,
 }
 
-#[derive(Debug, Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-#[repr(C, align(64))]
-struct CacheLine([u8; 64]);
-
 impl Arranged {
-    /// A copy of some matrices; none if this machine computes with them as they are.
-    pub fn new(pool: &Pool, w: &Matrices) -> Option<Arranged> {
+    /// A copy of some matrices; none if this machine computes with them as they are, or has no
+    /// memory for it.
+    pub fn new(pool: &Pool, pages: &mut Pages, w: &Matrices) -> Option<Arranged> {
         let wanted = pool.level() >= Level::Avx2 && !w.eights;
         let layout = layout(w.format).filter(|_| wanted)?;
         let (eights, bytes) = (w.rows.div_ceil(EIGHT), EIGHT * w.row_bytes);
-        let total = w.n_matrices * eights * bytes;
-        let mut lines = vec![CacheLine([0; 64]); total.div_ceil(64)];
-        let out = Output::new(bytemuck::cast_slice_mut(&mut lines));
+        let mut place = pages.place(w.n_matrices * eights * bytes)?;
+        let out = Output::new(place.bytes_mut());
         let block = w.format.block_bytes;
         pool.each(w.n_matrices * eights, &|item| {
             let (matrix, first) = (item / eights, item % eights * EIGHT);
@@ -120,14 +117,13 @@ impl Arranged {
             }
         });
         let &Matrices { format, n_matrices, rows, cols, .. } = w;
-        Some(Arranged { format, n_matrices, rows, cols, lines })
+        Some(Arranged { format, n_matrices, rows, cols, place })
     }
 
     /// The matrices, to multiply with.
     pub fn matrices(&self) -> Matrices<'_> {
         let row_bytes = self.cols / self.format.block_len * self.format.block_bytes;
-        let rows = self.rows.next_multiple_of(EIGHT);
-        let bytes = &bytemuck::cast_slice(&self.lines)[..self.n_matrices * rows * row_bytes];
+        let bytes = self.place.bytes();
         let &Arranged { format, n_matrices, rows, cols, .. } = self;
         Matrices { format, n_matrices, rows, cols, row_bytes, bytes, eights: true }
     }

@@ -39,12 +39,15 @@ fn line<F: Eights>(w: &[u8], x: &Row, sums: &mut Sums) {
     let mut acc = _mm256_setzero_ps();
     let blocks = x.blocks.chunks_exact(F::BASES * F::PARTS);
     for (w, x) in bytemuck::cast_slice::<u8, F>(w).iter().zip(blocks) {
-        for line in (0..size_of::<F>()).step_by(64) {
-            let from = std::ptr::from_ref(w).cast::<i8>().wrapping_add(AHEAD + line);
-            _mm_prefetch::<_MM_HINT_T0>(from);
-        }
         let scales = w.scales(on);
+        let lines = size_of::<F>().div_ceil(64);
         for (base, x) in x.chunks_exact(F::PARTS).enumerate() {
+            // A part of the next lines for a part of the block: all at once would be more than the
+            // processor asks for at a time.
+            for line in base * lines / F::BASES..(base + 1) * lines / F::BASES {
+                let from = std::ptr::from_ref(w).cast::<i8>().wrapping_add(AHEAD + 64 * line);
+                _mm_prefetch::<_MM_HINT_T0>(from);
+            }
             acc = block::<F, 0>(on, w, base, &x[0], &scales, acc);
             if F::PARTS > 1 {
                 acc = block::<F, 1>(on, w, base, &x[1], &scales, acc);

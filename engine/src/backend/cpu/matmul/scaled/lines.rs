@@ -51,16 +51,18 @@ fn line<F: Eights>(w: [&[u8]; 2], x: &[Block], sums: &mut Lanes) {
     let mut acc = [_mm256_setzero_ps(); 2];
     if F::BASES * F::PARTS > 1 {
         for ((a, b), x) in w[0].iter().zip(w[1]).zip(x.chunks_exact(F::BASES * F::PARTS)) {
-            fetch(a, ahead);
-            fetch(b, ahead);
             let scales = [a.scales(on), b.scales(on)];
             for (base, x) in x.chunks_exact(F::PARTS).enumerate() {
                 let at = F::PARTS * base;
+                fetch(a, ahead, at, F::BASES * F::PARTS);
+                fetch(b, ahead, at, F::BASES * F::PARTS);
                 let two = [[a, b]; 2];
                 let wholes = pair::<F, 0, 1>(on, &masks, two, base, [&x[0], &x[1]]);
                 add::<F>(on, &scales, at, &wholes[0], &x[0], &mut acc);
                 add::<F>(on, &scales, at + 1, &wholes[1], &x[1], &mut acc);
                 if F::PARTS > 2 {
+                    fetch(a, ahead, at + 2, F::BASES * F::PARTS);
+                    fetch(b, ahead, at + 2, F::BASES * F::PARTS);
                     let wholes = pair::<F, 2, 3>(on, &masks, two, base, [&x[2], &x[3]]);
                     add::<F>(on, &scales, at + 2, &wholes[0], &x[2], &mut acc);
                     add::<F>(on, &scales, at + 3, &wholes[1], &x[3], &mut acc);
@@ -72,8 +74,8 @@ fn line<F: Eights>(w: [&[u8]; 2], x: &[Block], sums: &mut Lanes) {
         let (b, b_rest) = w[1].as_chunks::<2>();
         let (x, x_rest) = x.as_chunks::<2>();
         for ((a, b), x) in a.iter().zip(b).zip(x) {
-            fetch(a, ahead);
-            fetch(b, ahead);
+            fetch(a, ahead, 0, 2);
+            fetch(b, ahead, 0, 2);
             let two = [[&a[0], &b[0]], [&a[1], &b[1]]];
             let wholes = pair::<F, 0, 0>(on, &masks, two, 0, [&x[0], &x[1]]);
             for i in 0..2 {
@@ -118,9 +120,13 @@ fn in_turn([mut a, mut b]: Both) -> Both {
     [a, b]
 }
 
+/// Asks for two of `of` parts of what comes `ahead` of a block: all of it at once would be more than
+/// the processor asks for at a time, and it would wait.
 #[inline(always)]
-fn fetch<F>(w: &F, ahead: usize) {
-    for line in (0..size_of::<F>()).step_by(64) {
+fn fetch<F>(w: &F, ahead: usize, part: usize, of: usize) {
+    let lines = size_of::<F>().div_ceil(64);
+    for line in part * lines / of..(part + 2) * lines / of {
+        let line = line * 64;
         let from = std::ptr::from_ref(w).cast::<i8>().wrapping_add(ahead + line);
         // SAFETY: asking for memory has no other effect, whatever the address.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(from) };
