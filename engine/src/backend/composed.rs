@@ -32,7 +32,20 @@ fn matmul<B: Backend>(
     rows: &B::Rows,
     step: &B::Step,
 ) -> Result<B::Rows> {
-    backend.matmul(&linear.weight, linear.bias.as_ref().filter(|_| bias), rows, step)
+    let [product] = matmuls(backend, [linear], bias, rows, step)?;
+    Ok(product)
+}
+
+/// The same with several matrices.
+fn matmuls<B: Backend, const N: usize>(
+    backend: &mut B,
+    linear: [&Linear<B::Weight>; N],
+    bias: bool,
+    rows: &B::Rows,
+    step: &B::Step,
+) -> Result<[B::Rows; N]> {
+    let weights = linear.map(|linear| (&linear.weight, linear.bias.as_ref().filter(|_| bias)));
+    backend.matmuls(weights, rows, step)
 }
 
 /// From ids to logits.
@@ -82,19 +95,15 @@ pub fn attention<B: Backend>(
     let bias = attention.qkv_bias;
     let normed = backend.norm(architecture.norm, &weights.attn_norm, rows)?;
     pass.tap(backend, "attn_norm", at, &normed)?;
-    let (mut q, mut k, v) = match &weights.qkv {
-        Qkv::Split { q, k, v } => (
-            matmul(backend, q, bias, &normed, pass.step)?,
-            matmul(backend, k, bias, &normed, pass.step)?,
-            matmul(backend, v, bias, &normed, pass.step)?,
-        ),
+    let [mut q, mut k, v] = match &weights.qkv {
+        Qkv::Split { q, k, v } => matmuls(backend, [q, k, v], bias, &normed, pass.step)?,
         Qkv::Fused(linear) => {
             let all = matmul(backend, linear, bias, &normed, pass.step)?;
-            (
+            [
                 backend.slice(&all, 0, q_width)?,
                 backend.slice(&all, q_width, kv_width)?,
                 backend.slice(&all, q_width + kv_width, kv_width)?,
-            )
+            ]
         }
     };
     pass.tap(backend, "Qcur", at, &q)?;
@@ -152,14 +161,18 @@ fn feed_dense<B: Backend>(
     let at = Some(layer);
     let ffn = &pass.architecture.layers[layer].feed_forward;
     let network = &pass.weights.layers[layer].feed_forward;
-    let up = matmul(backend, &network.up, ffn.bias, rows, pass.step)?;
     let (gate, up) = match (ffn.gate, &network.gate) {
         (Gate::Fused, _) => {
-            let gate = backend.slice(&up, 0, ffn.n_ff)?;
-            (Some(gate), backend.slice(&up, ffn.n_ff, ffn.n_ff)?)
+            let both = matmul(backend, &network.up, ffn.bias, rows, pass.step)?;
+            let gate = backend.slice(&both, 0, ffn.n_ff)?;
+            (Some(gate), backend.slice(&both, ffn.n_ff, ffn.n_ff)?)
         }
-        (_, Some(linear)) => (Some(matmul(backend, linear, ffn.bias, rows, pass.step)?), up),
-        (_, None) => (None, up),
+        (_, Some(gate)) => {
+            let both = [&network.up, gate];
+            let [up, gate] = matmuls(backend, both, ffn.bias, rows, pass.step)?;
+            (Some(gate), up)
+        }
+        (_, None) => (None, matmul(backend, &network.up, ffn.bias, rows, pass.step)?),
     };
     pass.tap(backend, "ffn_up", at, &up)?;
     if let Some(gate) = &gate {

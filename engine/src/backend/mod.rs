@@ -189,6 +189,18 @@ pub trait Backend: Sized {
         step: &Self::Step,
     ) -> Result<Self::Rows>;
 
+    /// The same with several matrices, which a backend may do at once.
+    fn matmuls<const N: usize>(
+        &mut self,
+        weights: [(&Self::Weight, Option<&Self::Weight>); N],
+        rows: &Self::Rows,
+        step: &Self::Step,
+    ) -> Result<[Self::Rows; N]> {
+        let product = |(weight, bias)| self.matmul(weight, bias, rows, step);
+        let all: Vec<Self::Rows> = weights.into_iter().map(product).collect::<Result<_>>()?;
+        all.try_into().map_err(|all: Vec<_>| Error::Usage(format!("{} of {N} products", all.len())))
+    }
+
     /// Elements `start .. start + width` of each row.
     fn slice(&mut self, rows: &Self::Rows, start: usize, width: usize) -> Result<Self::Rows>;
 

@@ -240,17 +240,32 @@ impl Backend for Cpu {
         weight: &Tensor,
         bias: Option<&Tensor>,
         rows: &Rows,
-        _: &Step,
+        step: &Step,
     ) -> Result<Rows> {
-        let weight = weight.matrix()?;
-        let bias = bias.map(Tensor::vector).transpose()?;
-        let mut out = self.scratch.rows(rows.count(), weight.rows);
-        let matrix = weight.matrices(1)?;
-        matmul::matmul(&self.pool, self.precision, &matrix, rows, &mut out).map_err(misfit)?;
-        if let Some(bias) = bias {
-            self.parts(&mut out, weight.rows, &|_, row| ops::add(row, bias));
-        }
+        let [out] = self.matmuls([(weight, bias)], rows, step)?;
         Ok(out)
+    }
+
+    fn matmuls<const N: usize>(
+        &mut self,
+        weights: [(&Tensor, Option<&Tensor>); N],
+        rows: &Rows,
+        _: &Step,
+    ) -> Result<[Rows; N]> {
+        let width = |weight: &Tensor| weight.matrix().map_or(0, |weight| weight.rows);
+        let mut outs = weights.map(|(weight, _)| self.scratch.rows(rows.count(), width(weight)));
+        let mut products = Vec::with_capacity(N);
+        for ((weight, _), out) in weights.iter().zip(&mut outs) {
+            products.push((weight.matrix()?.matrices(1)?, &mut out[..]));
+        }
+        matmul::matmuls(&self.pool, self.precision, rows, products).map_err(misfit)?;
+        for ((_, bias), out) in weights.iter().zip(&mut outs) {
+            if let Some(bias) = bias {
+                let (bias, width) = (bias.vector()?, out.width());
+                self.parts(out, width, &|_, row| ops::add(row, bias));
+            }
+        }
+        Ok(outs)
     }
 
     fn slice(&mut self, rows: &Rows, start: usize, width: usize) -> Result<Rows> {

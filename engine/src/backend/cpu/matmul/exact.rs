@@ -8,7 +8,7 @@ use super::many::{BROAD, ByLane};
 use super::output::Output;
 use super::packed::{Packed, STRETCH, STRETCH_LANES};
 use super::tree::{LANES, Lanes};
-use super::{Matrices, Misfit, rows_to_read, spread_rows};
+use super::{Job, Matrices, Misfit, rows_to_read};
 use crate::quant::Decode;
 use std::cell::RefCell;
 use std::ops::Range;
@@ -40,27 +40,28 @@ pub(super) struct Plan<'p> {
     line: Option<Line>,
 }
 
-pub(super) fn product(
+pub(super) fn job<'j>(
     pool: &Pool,
-    w: &Matrices,
-    x: &[f32],
+    w: &'j Matrices,
+    x: &'j [f32],
     n: usize,
-    groups: &Groups,
-    out: &Output,
-) -> Result<(), Misfit> {
+    groups: &'j Groups,
+    out: &'j Output,
+) -> Result<Job<'j>, Misfit> {
     let mut decoders = w.format.decoders().filter(|(level, _)| *level <= pool.level());
     let decode = decoders.next().ok_or(Misfit::Format(w.format.name))?.1;
     let line = kernels::line(w.format.name, pool.level());
     let line = line.filter(|_| w.cols.is_multiple_of(LANES));
     let plan = Plan { w, out, kernels: kernels::of(pool.level()), decode, line };
     let many = |group: &Group| group.rows.len() > FEW;
-    let single = |group: &Group| group.rows.len() == 1 && line.is_some();
+    let in_place = line.is_some();
+    let single = move |group: &Group| group.rows.len() == 1 && in_place;
     let by_lane = groups.0.iter().any(many).then(|| ByLane::new(pool, plan.kernels, x, n, w.cols));
     let packed = groups.0.iter().any(|group| !many(group) && !single(group));
     let packed = packed.then(|| Packed::new(x, n, w.cols));
     let only_read = groups.0.iter().all(single);
     let item_rows = if only_read { rows_to_read(pool, w.rows) } else { BROAD };
-    spread_rows(pool, w, groups, item_rows, &|group, first, last| {
+    Ok(Job::of_rows(w, groups, item_rows, move |group, first, last| {
         let panels = || (first..last).step_by(PANEL);
         match (&by_lane, &packed) {
             (Some(x), _) if many(group) => plan.panel_by_lane(x, group, first),
@@ -70,8 +71,7 @@ pub(super) fn product(
             }),
             _ => {}
         }
-    });
-    Ok(())
+    }))
 }
 
 impl Plan<'_> {

@@ -145,10 +145,30 @@ pub fn matmul(
     x: &[f32],
     out: &mut [f32],
 ) -> Result<(), Misfit> {
-    let n = x.len() / w.cols.max(1);
-    fits("x", n * w.cols, x.len())?;
-    fits("out", n * w.rows, out.len())?;
-    product(pool, precision, w, x, n, Groups::all(n), out)
+    matmuls(pool, precision, x, vec![(*w, out)])
+}
+
+/// The same of several single matrices, in one dispatch: their products take less than waking a
+/// thread and waiting for its last piece costs, if there are few rows.
+pub fn matmuls(
+    pool: &Pool,
+    precision: Precision,
+    x: &[f32],
+    products: Vec<(Matrices, &mut [f32])>,
+) -> Result<(), Misfit> {
+    let cols = products.first().map_or(0, |(w, _)| w.cols);
+    let n = x.len() / cols.max(1);
+    fits("x", n * cols, x.len())?;
+    let groups = Groups::all(n);
+    let (ws, outs): (Vec<Matrices>, Vec<&mut [f32]>) = products.into_iter().unzip();
+    for (w, out) in ws.iter().zip(&outs) {
+        fits("x", n * w.cols, x.len())?;
+        fits("out", n * w.rows, out.len())?;
+    }
+    let outs: Vec<Output> = outs.into_iter().map(Output::new).collect();
+    let jobs = ws.iter().zip(&outs).map(|(w, out)| job(pool, precision, w, x, n, &groups, out));
+    run(pool, jobs.collect::<Result<_, _>>()?);
+    Ok(())
 }
 
 /// `out[p] = W[pairs[p].matrix]·x[pairs[p].row]`: x is `[any, cols]`, out is
@@ -173,7 +193,9 @@ pub fn matmul_pairs(
             return Err(Misfit::Matrix { matrix, n_matrices });
         }
     }
-    product(pool, precision, w, x, n, Groups::of(pairs, w.n_matrices), out)
+    let (groups, out) = (Groups::of(pairs, w.n_matrices), Output::new(out));
+    run(pool, vec![job(pool, precision, w, x, n, &groups, &out)?]);
+    Ok(())
 }
 
 /// Products of fewer numbers than this are done before another thread is awake.
@@ -184,20 +206,43 @@ fn spread(pool: &Pool, numbers: usize, n_items: usize, work: &(dyn Fn(usize) + S
     if numbers < WORTH_A_THREAD { (0..n_items).for_each(work) } else { pool.each(n_items, work) }
 }
 
-/// Calls `work` for every group and up to `n_rows` matrix rows, as their first and the one behind
-/// their last, on all threads if that is worth it.
-fn spread_rows(
-    pool: &Pool,
-    w: &Matrices,
-    groups: &Groups,
-    n_rows: usize,
-    work: &(dyn Fn(&Group, usize, usize) + Sync),
-) {
-    let items = w.rows.div_ceil(n_rows);
-    let n_outputs = groups.0.iter().map(|group| group.rows.len()).sum::<usize>() * w.rows;
-    spread(pool, n_outputs * w.cols, groups.0.len() * items, &|item| {
-        let first = item % items * n_rows;
-        work(&groups.0[item / items], first, w.rows.min(first + n_rows));
+/// Products in pieces that threads share out.
+struct Job<'j> {
+    n_items: usize,
+    /// What is to be multiplied in all.
+    numbers: usize,
+    item: Box<dyn Fn(usize) + Sync + 'j>,
+}
+
+impl<'j> Job<'j> {
+    /// `item` is called for every group and up to `n_rows` matrix rows, as their first and the one
+    /// behind their last.
+    fn of_rows(
+        w: &'j Matrices,
+        groups: &'j Groups,
+        n_rows: usize,
+        item: impl Fn(&Group, usize, usize) + Sync + 'j,
+    ) -> Self {
+        let items = w.rows.div_ceil(n_rows);
+        let n_outputs = groups.0.iter().map(|group| group.rows.len()).sum::<usize>() * w.rows;
+        let item = move |at: usize| {
+            let first = at % items * n_rows;
+            item(&groups.0[at / items], first, w.rows.min(first + n_rows));
+        };
+        Job { n_items: groups.0.len() * items, numbers: n_outputs * w.cols, item: Box::new(item) }
+    }
+}
+
+/// All items of all jobs, in order, on all threads if that is worth it.
+fn run(pool: &Pool, jobs: Vec<Job>) {
+    let sum = |of: fn(&Job) -> usize| jobs.iter().map(of).sum();
+    spread(pool, sum(|job| job.numbers), sum(|job| job.n_items), &|mut item| {
+        for job in &jobs {
+            if item < job.n_items {
+                return (job.item)(item);
+            }
+            item -= job.n_items;
+        }
     });
 }
 
@@ -208,26 +253,23 @@ fn rows_to_read(pool: &Pool, rows: usize) -> usize {
     (rows / (8 * pool.n_threads())).next_multiple_of(32).clamp(32, 256)
 }
 
-fn product(
+/// The products as they are to be formed for a matrix of this format.
+fn job<'j>(
     pool: &Pool,
     precision: Precision,
-    w: &Matrices,
-    x: &[f32],
+    w: &'j Matrices,
+    x: &'j [f32],
     n: usize,
-    groups: Groups,
-    out: &mut [f32],
-) -> Result<(), Misfit> {
-    if out.is_empty() {
-        return Ok(());
-    }
-    let out = Output::new(out);
+    groups: &'j Groups,
+    out: &'j Output,
+) -> Result<Job<'j>, Misfit> {
     let of_codes = match precision {
-        Precision::Exact => scaled::product,
-        Precision::Fast => fast::product,
+        Precision::Exact => scaled::job,
+        Precision::Fast => fast::job,
     };
-    match of_codes(pool, w, x, n, &groups, &out) {
-        true => Ok(()),
-        false => exact::product(pool, w, x, n, &groups, &out),
+    match of_codes(pool, w, x, n, groups, out) {
+        Some(job) => Ok(job),
+        None => exact::job(pool, w, x, n, groups, out),
     }
 }
 

@@ -18,7 +18,7 @@ pub(super) mod strip;
 
 use super::groups::{Group, Groups, Row};
 use super::output::Output;
-use super::{Matrices, rows_to_read, spread_rows};
+use super::{Job, Matrices, rows_to_read};
 use crate::backend::cpu::pool::Pool;
 use kernels::{Kernels, Line, Short, Sums, Tile};
 use panel::{ABREAST, Panel};
@@ -59,18 +59,16 @@ struct Plan<'p> {
     line: Option<Line>,
 }
 
-/// Whether the matrix has codes to multiply, and if so, the products.
-pub(super) fn product(
+/// The products, if the matrix has codes to multiply.
+pub(super) fn job<'j>(
     pool: &Pool,
-    w: &Matrices,
+    w: &'j Matrices,
     x: &[f32],
     n: usize,
-    groups: &Groups,
-    out: &Output,
-) -> bool {
-    let Some(coded) = codes::of(w.format, pool.level()) else {
-        return false;
-    };
+    groups: &'j Groups,
+    out: &'j Output,
+) -> Option<Job<'j>> {
+    let coded = codes::of(w.format, pool.level())?;
     let x = Rounded::new(pool, &coded, x, n, w.cols);
     let Kernels { short, tiles } = kernels::of(&coded, pool.level());
     let (tiles, arrange) = tiles.unzip();
@@ -78,10 +76,9 @@ pub(super) fn product(
     let source = Source { w, coded, arrange, fill: fills.map(|fills| fills.whole) };
     let plan = Plan { source, x, out, short, tiles, line: line.filter(|_| w.eights) };
     let item_rows = plan.item_rows(pool, groups);
-    spread_rows(pool, w, groups, item_rows, &|group, first, last| {
+    Some(Job::of_rows(w, groups, item_rows, move |group, first, last| {
         SCRATCH.with_borrow_mut(|scratch| plan.item(group, first, last, scratch));
-    });
-    true
+    }))
 }
 
 impl Plan<'_> {
@@ -129,7 +126,7 @@ impl Plan<'_> {
             for row in &group.rows {
                 let mut sums = [0.0; GROUP_ROWS];
                 line(w, &self.x.row(row.x, 0), &mut sums);
-                self.write(std::slice::from_ref(row), &[sums], first, last);
+                self.write(row, &sums, first, last);
             }
             return;
         }
@@ -140,35 +137,36 @@ impl Plan<'_> {
                 (self.short)(strip, n_blocks, &self.x.row(row.x, start), sums);
             }
         });
-        self.write(&group.rows, sums, first, last);
+        for (row, sums) in group.rows.iter().zip(sums) {
+            self.write(row, sums, first, last);
+        }
     }
 
     /// One or two panels, whose rows are those from `first` on.
     fn tiles(&self, tiles: &[Tile], panels: &[Panel], rows: &[Row], first: usize, last: usize) {
         // The last panel stands in for one that the matrix does not have.
         let [a, b] = [0, 1].map(|p| &panels[p.min(panels.len() - 1)]);
+        let mut sums = [[[0.0; GROUP_ROWS]; ABREAST]; 4];
         for rows in rows.chunks(tiles.len()) {
             let x = |i: usize| self.x.row(rows[i.min(rows.len() - 1)].x, 0);
-            let (x, mut sums) = ([x(0), x(1), x(2), x(3)], [[[0.0; GROUP_ROWS]; ABREAST]; 4]);
+            let x = [x(0), x(1), x(2), x(3)];
             tiles[rows.len() - 1](&[a, b], &x[..rows.len()], &mut sums);
-            for p in 0..panels.len() {
-                let own = sums.map(|sums| sums[p]);
-                let first = first + p * GROUP_ROWS;
-                self.write(rows, &own, first, last.min(first + GROUP_ROWS));
+            for (row, sums) in rows.iter().zip(&sums) {
+                self.write(row, sums.as_flattened(), first, last);
             }
         }
     }
 
-    fn write(&self, rows: &[Row], sums: &[Sums], first: usize, last: usize) {
-        for (row, sums) in rows.iter().zip(sums) {
-            let at = row.out * self.source.w.rows + first;
-            match last - first {
-                // SAFETY: the place belongs to these matrix rows and this activation row, and
-                // each pair of the two is in one item of the dispatch.
-                GROUP_ROWS => unsafe { self.out.write(at, sums) },
-                // SAFETY: as above.
-                n => unsafe { self.out.write(at, &sums[..n]) },
-            }
+    /// As many sums as there are matrix rows from `first` to `last`, if not fewer.
+    fn write(&self, row: &Row, sums: &[f32], first: usize, last: usize) {
+        const BOTH: usize = ABREAST * GROUP_ROWS;
+        let at = row.out * self.source.w.rows + first;
+        match sums.len().min(last - first) {
+            // SAFETY: the place belongs to these matrix rows and this activation row, and each
+            // pair of the two is in one item of the dispatch.
+            BOTH => unsafe { self.out.write(at, &sums[..BOTH]) },
+            // SAFETY: as above.
+            n => unsafe { self.out.write(at, &sums[..n]) },
         }
     }
 }

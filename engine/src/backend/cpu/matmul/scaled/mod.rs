@@ -22,7 +22,7 @@ use super::fast::strip::{BLOCK, GROUP_ROWS, Strip};
 use super::groups::{Group, Groups, Row};
 use super::output::Output;
 use super::tree::{LANES, Lanes};
-use super::{Matrices, rows_to_read, spread_rows};
+use super::{Job, Matrices, rows_to_read};
 use crate::backend::cpu::pool::Pool;
 use kernels::{Line, Short, Stripes, Wall};
 use shifted::{Block, Shifted};
@@ -74,18 +74,16 @@ struct Codes {
     mins: bool,
 }
 
-/// Whether the matrix has codes to multiply, and if so, the products.
-pub(super) fn product(
+/// The products, if the matrix has codes to multiply.
+pub(super) fn job<'j>(
     pool: &Pool,
-    w: &Matrices,
+    w: &'j Matrices,
     x: &[f32],
     n: usize,
-    groups: &Groups,
-    out: &Output,
-) -> bool {
-    let Some((source, signed)) = Source::narrow(w, pool.level()) else {
-        return false;
-    };
+    groups: &'j Groups,
+    out: &'j Output,
+) -> Option<Job<'j>> {
+    let (source, signed) = Source::narrow(w, pool.level())?;
     let Coded { halves, zero, mins, .. } = source.coded;
     let codes = Codes { signed, halves, zero, mins };
     let x = Shifted::new(pool, &codes, x, n, w.cols);
@@ -94,10 +92,9 @@ pub(super) fn product(
     let plan = Plan { source, x, out, short: kernels::short(&codes), stripes, line };
     let only_read = line.is_some() && groups.0.iter().all(|group| group.rows.len() <= FEW);
     let item_rows = if only_read { rows_to_read(pool, w.rows) } else { BROAD };
-    spread_rows(pool, w, groups, item_rows, &|group, first, last| {
+    Some(Job::of_rows(w, groups, item_rows, move |group, first, last| {
         SCRATCH.with_borrow_mut(|scratch| plan.item(group, first, last, scratch));
-    });
-    true
+    }))
 }
 
 impl Plan<'_> {
