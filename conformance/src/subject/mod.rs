@@ -105,29 +105,17 @@ impl Machine for OnCpuFast {
     }
 }
 
-/// The CPU with one thread.
-pub struct OnOneThread;
+/// The CPU with one thread, or with more than it has cores, in one precision or the other.
+pub struct OnThreads<const N: usize, const FAST: bool>;
 
-impl Machine for OnOneThread {
+impl<const N: usize, const FAST: bool> Machine for OnThreads<N, FAST> {
     type Backend = Cpu;
-    const NAME: &'static str = "cpu::one-thread";
+    const NAME: &'static str = if FAST { "cpu::fast::threads" } else { "cpu::threads" };
     const NEEDS: Option<&'static str> = None;
 
     fn open() -> Result<Cpu> {
-        Ok(Cpu::new(1, matmul::Precision::Exact).poisoned())
-    }
-}
-
-/// The CPU with more threads than it has cores.
-pub struct OnFiveThreads;
-
-impl Machine for OnFiveThreads {
-    type Backend = Cpu;
-    const NAME: &'static str = "cpu::five-threads";
-    const NEEDS: Option<&'static str> = None;
-
-    fn open() -> Result<Cpu> {
-        Ok(Cpu::new(5, matmul::Precision::Exact).poisoned())
+        let precision = if FAST { matmul::Precision::Fast } else { matmul::Precision::Exact };
+        Ok(Cpu::new(N, precision).poisoned())
     }
 }
 

@@ -3,11 +3,12 @@
 
 use crate::alloc::{self, Heap};
 use crate::models;
-use engine::backend::NoTaps;
 use engine::backend::cpu::Cpu;
+use engine::backend::{Backend, NoTaps};
 use engine::batch::Role;
 use engine::forward::{Context, Logits, Runner};
 use engine::kv::{CachePlan, Precision};
+use engine::loader::TensorInfo;
 use engine::memory::{self, CacheBytes};
 use engine::model::{self, Model};
 use engine::profile::Profile;
@@ -18,6 +19,9 @@ pub(super) fn cases() -> Vec<Case> {
     let case = |name: String| Case::new(format!("memory::{name}"), move |run| measured(&name, run));
     let mut cases: Vec<Case> = models::names().into_iter().map(case).collect();
     cases.push(Case::new("memory::windows-do-not-grow", windows));
+    cases.extend(models::names().into_iter().map(|name| {
+        Case::new(format!("memory::arranged::{name}"), move |run| arranged(&name, run))
+    }));
     cases
 }
 
@@ -61,6 +65,51 @@ fn measured(name: &str, run: &mut Run) -> Result<(), Failure> {
         true => Ok(()),
         false => Err(format!("{} bytes at once, estimated {estimate}", heap.peak_bytes).into()),
     }
+}
+
+/// The copy of weights that the CPU reads: no more than the weights that `inspect` counts, but for
+/// rows that fill up the last eight of a matrix; and where there is no memory for any of it, or for
+/// some, the bits are the same and it is said.
+fn arranged(name: &str, run: &mut Run) -> Result<(), Failure> {
+    let folder = tempfile::tempdir()?;
+    let file = Arc::new(models::open(name, 0, folder.path())?);
+    let weights: u64 = file.tensors().iter().map(|info| info.bytes).sum();
+    let filled: u64 = file.tensors().iter().map(filled).sum();
+    let run_with = |mut backend: Cpu| -> Result<_, Failure> {
+        let description = model::describe(&file, Profile::Reference)?;
+        let model = Model::load(&mut backend, &file, description, |_| {})?;
+        let n_vocab = model.architecture.n_vocab as u32;
+        let tokens: Vec<u32> = (0..9).map(|id| id * 7 % n_vocab).collect();
+        let plan = CachePlan::new(&model.architecture, 1, 9, 9, Precision::F32);
+        let mut context = Context::new(&mut backend, plan)?;
+        let mut runner = Runner { backend: &mut backend, model: &model, taps: &mut NoTaps };
+        let logits = context.extend(&mut runner, 0, &tokens, Role::Prompt, Logits::All)?;
+        let bits: Vec<u32> = logits.iter().map(|logit| logit.to_bits()).collect();
+        Ok((bits, backend.arranged() as u64, backend.remark()))
+    };
+    let (want, all, remark) = run_with(Cpu::default())?;
+    run.figure("arranged, as a share of the weights", all as f64 / weights as f64, "");
+    if all > weights + filled || remark.is_some() {
+        return Err(format!("{all} bytes arranged of {weights}, and {filled}: {remark:?}").into());
+    }
+    for limit in [0, all as usize / 2] {
+        let (got, arranged, remark) = run_with(Cpu::default().arranging(limit))?;
+        if got != want {
+            return Err(format!("other bits with {limit} bytes of memory").into());
+        }
+        if arranged > limit as u64 || remark.is_some() != (arranged < all) {
+            return Err(format!("{arranged} of {all} bytes in {limit}: {remark:?}").into());
+        }
+    }
+    Ok(())
+}
+
+/// Bytes of the rows that fill up the last eight of each of a tensor's matrices.
+fn filled(info: &TensorInfo) -> u64 {
+    let dim = |at: usize| info.shape.get(at).copied().unwrap_or(1);
+    let (rows, matrices) = (dim(1), dim(2) * dim(3));
+    let row_bytes = info.bytes / (rows * matrices).max(1);
+    (rows.next_multiple_of(8) - rows) * matrices * row_bytes
 }
 
 /// Keys and values, and besides a list of layers and slots that is small.

@@ -2,9 +2,7 @@
 //! on nothing else. Each case asks the same prompt in another way and wants the same bytes. The
 //! negative control breaks one reduction on purpose and must be caught.
 
-use crate::subject::{
-    Defect, Feed, Machine, OnCpu, OnCpuFast, OnCuda, OnCudaFast, OnFiveThreads, OnOneThread,
-};
+use crate::subject::{Defect, Feed, Machine, OnCpu, OnCpuFast, OnCuda, OnCudaFast, OnThreads};
 use crate::subject::{Subject, Wrapped, fixtures};
 use crate::worker;
 use engine::backend::{Backend, NoTaps};
@@ -35,19 +33,21 @@ pub(super) fn cases() -> Vec<Case> {
         };
         cpu("generated-as-prompt", |path| same::<OnCpu>(path, one_by_one));
         cpu("fast-generated-as-prompt", |path| same::<OnCpuFast>(path, one_by_one));
-        cpu("one-thread", other_threads::<OnOneThread>);
-        cpu("five-threads", other_threads::<OnFiveThreads>);
+        cpu("one-thread", other_threads::<OnCpu, OnThreads<1, false>>);
+        cpu("five-threads", other_threads::<OnCpu, OnThreads<5, false>>);
+        cpu("fast-one-thread", other_threads::<OnCpuFast, OnThreads<1, true>>);
+        cpu("fast-five-threads", other_threads::<OnCpuFast, OnThreads<5, true>>);
         cpu("another-process", another_process);
     }
     cases
 }
 
-/// As many threads as the machine has, and another number of them.
-fn other_threads<M: Machine>(path: &Path) -> Result<(), Failure> {
-    let mut subject = open::<OnCpu>(path)?;
+/// Two threads, and another number of them.
+fn other_threads<A: Machine, B: Machine>(path: &Path) -> Result<(), Failure> {
+    let mut subject = open::<A>(path)?;
     let tokens = prompt(subject.model.architecture.n_vocab);
     let want = whole(&mut subject, &tokens)?;
-    let got = whole(&mut open::<M>(path)?, &tokens)?;
+    let got = whole(&mut open::<B>(path)?, &tokens)?;
     judge(&got, &want, tokens.len())
 }
 

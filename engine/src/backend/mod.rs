@@ -93,6 +93,11 @@ pub trait Backend: Sized {
     /// For messages: `cpu`, `cuda:0`.
     fn name(&self) -> String;
 
+    /// What should be said of how a model was loaded.
+    fn remark(&self) -> Option<String> {
+        None
+    }
+
     /// Bytes per second that this machine reads from its memory when it does nothing else: what
     /// bounds generation, measured now.
     fn read_speed(&mut self) -> Result<f64>;

@@ -151,6 +151,7 @@ impl PlaceArgs {
             Device::Cpu => {
                 let cpu = Cpu::new(reading.n_threads(), self.precision);
                 let ready = self.ready(cpu, path, file, description)?;
+                ready.backend.remark().iter().for_each(|remark| output.warn(remark));
                 work.run(Ready { loading: started.elapsed(), ..ready }, output)
             }
             Device::Cuda(ordinal) => {

@@ -97,6 +97,17 @@ impl Cpu {
         Cpu { scratch: Scratch::poisoned(), ..self }
     }
 
+    /// The same with at most so many bytes for weights in the order in which they are read; those
+    /// that have no place there are read as the file has them, for the same bits.
+    pub fn arranging(self, bytes: usize) -> Cpu {
+        Cpu { pages: Pages::limited(bytes), ..self }
+    }
+
+    /// Bytes of weights that are arranged.
+    pub fn arranged(&self) -> usize {
+        self.pages.used()
+    }
+
     /// New rows, each made from the row at the same place of `rows`.
     fn each(&self, rows: &Rows, width: usize, make: impl Fn(&[f32], &mut [f32]) + Sync) -> Rows {
         let mut out = self.scratch.rows(rows.count(), width);
@@ -152,6 +163,19 @@ impl Backend for Cpu {
 
     fn name(&self) -> String {
         "cpu".into()
+    }
+
+    fn remark(&self) -> Option<String> {
+        let (left, all) = (self.pages.refused(), self.pages.refused() + self.pages.used());
+        (left > 0).then(|| {
+            let mib = |bytes: usize| bytes >> 20;
+            format!(
+                "too little memory to arrange weights: {} of {} MiB are read as the file has them, \
+                 which is slower",
+                mib(left),
+                mib(all)
+            )
+        })
     }
 
     fn read_speed(&mut self) -> Result<f64> {

@@ -10,6 +10,8 @@ use std::sync::Arc;
 const LARGE: usize = 2 << 20;
 /// Bytes that are mapped at a time at most, unless more lie together.
 const CHUNK: usize = 64 << 20;
+/// Bytes that the system keeps for everything else.
+const SPARED: usize = 512 << 20;
 /// What a register or a line of the cache begins with.
 const ALIGNED: usize = 64;
 
@@ -21,6 +23,9 @@ pub struct Pages {
     next: usize,
     mapped: usize,
     used: usize,
+    refused: usize,
+    /// Bytes that may be mapped; what the system can do without, where nobody says.
+    limit: Option<usize>,
 }
 
 /// Some bytes that nobody else has, zeros at first.
@@ -31,31 +36,49 @@ pub struct Place {
 }
 
 impl Pages {
-    /// A place for so many bytes; none if the system has no more. A chunk is as large as all before
-    /// it, so that little is mapped for little.
+    /// At most so many bytes.
+    pub fn limited(bytes: usize) -> Pages {
+        Pages { limit: Some(bytes), ..Pages::default() }
+    }
+
+    /// A place for so many bytes; none if there is not enough memory to spare.
     pub fn place(&mut self, bytes: usize) -> Option<Place> {
+        let place = self.found(bytes);
+        *if place.is_some() { &mut self.used } else { &mut self.refused } += bytes;
+        place
+    }
+
+    /// A chunk is as large as all before it, so that little is mapped for little.
+    fn found(&mut self, bytes: usize) -> Option<Place> {
         let room = |chunk: &Arc<MmapRaw>| chunk.len() - self.next >= bytes;
-        let chunk = match self.chunk.take().filter(room) {
+        let chunk = match self.chunk.clone().filter(room) {
             Some(chunk) => chunk,
             None => {
-                let wanted = bytes.max(self.mapped.min(CHUNK));
+                let spare = match self.limit {
+                    Some(limit) => limit.saturating_sub(self.mapped),
+                    None => available().saturating_sub(SPARED),
+                };
+                let wanted = self.mapped.min(CHUNK).min(spare / 2).max(bytes);
                 let large = if wanted < LARGE { ALIGNED } else { LARGE };
                 // One more, to begin where one begins.
-                let map = MmapMut::map_anon(wanted.next_multiple_of(large) + large).ok()?;
+                let length = wanted.next_multiple_of(large) + large;
+                if length > spare {
+                    return None;
+                }
+                let map = MmapMut::map_anon(length).ok()?;
                 #[cfg(target_os = "linux")]
-                if wanted >= LARGE {
+                if large == LARGE {
                     // Nothing is lost where it is refused.
                     let _ = map.advise(memmap2::Advice::HugePage);
                 }
                 let start = map.as_ptr().addr();
                 self.next = start.next_multiple_of(large) - start;
-                self.mapped += wanted;
+                self.mapped += length;
                 Arc::new(MmapRaw::from(map))
             }
         };
         let range = self.next..self.next + bytes;
         self.next = range.end.next_multiple_of(ALIGNED).min(chunk.len());
-        self.used += bytes;
         self.chunk = Some(chunk.clone());
         Some(Place { chunk, range })
     }
@@ -64,6 +87,20 @@ impl Pages {
     pub fn used(&self) -> usize {
         self.used
     }
+
+    /// Bytes that there was no place for.
+    pub fn refused(&self) -> usize {
+        self.refused
+    }
+}
+
+/// Bytes that the system could give without putting anything aside; as many as one likes where it
+/// does not say.
+fn available() -> usize {
+    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"));
+    let kib = line.and_then(|line| line.trim().trim_end_matches("kB").trim().parse::<usize>().ok());
+    kib.map_or(usize::MAX, |kib| kib << 10)
 }
 
 impl Place {

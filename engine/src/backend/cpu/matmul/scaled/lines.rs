@@ -120,8 +120,8 @@ fn in_turn([mut a, mut b]: Both) -> Both {
     [a, b]
 }
 
-/// Asks for two of `of` parts of what comes `ahead` of a block: all of it at once would be more than
-/// the processor asks for at a time, and it would wait.
+/// Asks for two of `of` parts of what comes `ahead` of a block: all of it at once would be more
+/// than the processor asks for at a time, and it would wait.
 #[inline(always)]
 fn fetch<F>(w: &F, ahead: usize, part: usize, of: usize) {
     let lines = size_of::<F>().div_ceil(64);
