@@ -9,7 +9,7 @@ mod text;
 use super::{Bench, Work};
 use crate::suites::tokenizer::tiktoken::O200K_HARMONY;
 use engine::loader::gguf::{Gguf, Metadata, Writer};
-use engine::tokenizer::{EncodeOptions, Options, Tokenizer};
+use engine::tokenizer::{BackendKind, EncodeOptions, Options, Tokenizer};
 use harness::{Failure, environment};
 use serde_json::{Value, json};
 use std::hint::black_box;
@@ -138,7 +138,13 @@ impl Work for Encoding {
         let want = (self.oracle)(judged);
         same(&self.ids[..want.len().min(self.ids.len())], &want)?;
         let back = self.tokenizer.decode_bytes(&self.ids, false)?;
-        match back == self.text.as_bytes() {
+        // A text of one's own may hold ▁, which SentencePiece cannot tell from a space.
+        let spaced = self.tokenizer.info().backend == BackendKind::GgufSpm;
+        let same = match spaced {
+            true => back == self.text.replace('▁', " ").as_bytes(),
+            false => back == self.text.as_bytes(),
+        };
+        match same {
             true => Ok(()),
             false => Err("the text does not come back".into()),
         }
