@@ -71,10 +71,12 @@ pub(super) fn facts(needs: &Result<Needs>) -> Vec<(&'static str, String)> {
         let bytes = human::bytes(needs.kv_windowed);
         cache.push(format!("{bytes} for the window in {}", layers(needs.layers.1)));
     }
+    let weights = human::bytes(needs.weights);
     let (kv, activations) = (human::bytes(needs.kv), human::bytes(needs.activations));
     vec![
         ("runs", format!("yes, as {}", needs.family)),
-        ("weights", human::bytes(needs.weights)),
+        // The copy that the CPU backend arranges, if there is memory for it.
+        ("weights", format!("{weights}, on the CPU once more in the order it reads them")),
         ("keys and values", format!("{} (f16)", cache.join(", "))),
         ("of a full context", format!("{kv} for {} positions", needs.context)),
         ("activations", format!("{activations} for {} rows at a time", needs.rows)),
