@@ -27,12 +27,14 @@ pub enum Defect {
     UpNotClampedAbove,
     /// C05: its up projection is not clamped from below.
     UpNotClampedBelow,
-    /// No defect, but what a naive pass in f16 does: whatever enters or leaves a product or
-    /// attention is rounded, and so are keys and values; the stream stays f32, which f16 ends
-    /// before. Grids are equally good f16s that round differently: one pass is one draw.
+    /// No defect, but what a naive pass in f16 does: whatever enters a product or attention is
+    /// rounded; the stream stays f32, which f16 ends before. Grids are equally good f16s that
+    /// round differently: one pass is one draw.
     Half {
         /// Eighths that a number is divided by one and so many of before it is rounded.
         grid: u8,
+        /// Whether what leaves is rounded, too, and keys and values.
+        leaving: bool,
     },
 }
 
@@ -95,7 +97,7 @@ impl<B: Backend> Wrapped<B> {
 
     /// Rows as a pass in f16 has them, if this is one.
     fn half(&mut self, rows: &B::Rows) -> Result<Option<B::Rows>> {
-        let Defect::Half { grid } = self.defect else { return Ok(None) };
+        let Defect::Half { grid, .. } = self.defect else { return Ok(None) };
         self.hits += 1;
         let step = 1.0 + f32::from(grid) / 8.0;
         let mut values = self.inner.read(rows)?;
@@ -104,8 +106,12 @@ impl<B: Backend> Wrapped<B> {
         self.inner.write(width, &values).map(Some)
     }
 
-    fn half_of(&mut self, rows: B::Rows) -> Result<B::Rows> {
-        Ok(self.half(&rows)?.unwrap_or(rows))
+    /// The same of rows that leave or are kept.
+    fn half_leaving(&mut self, rows: &B::Rows) -> Result<Option<B::Rows>> {
+        match self.defect {
+            Defect::Half { leaving: true, .. } => self.half(rows),
+            _ => Ok(None),
+        }
     }
 
     /// What a norm gives when its sum is taken in f32, forwards for one row and backwards for
@@ -218,7 +224,7 @@ impl<B: Backend> Backend for Wrapped<B> {
     ) -> Result<B::Rows> {
         let half = self.half(rows)?;
         let out = self.inner.matmul(weight, bias, half.as_ref().unwrap_or(rows), step)?;
-        self.half_of(out)
+        Ok(self.half_leaving(&out)?.unwrap_or(out))
     }
 
     fn attend(
@@ -233,7 +239,7 @@ impl<B: Backend> Backend for Wrapped<B> {
         let half = self.half(queries)?;
         let queries = half.as_ref().unwrap_or(queries);
         let out = self.inner.attend(attention, sinks, queries, cache, layer, step)?;
-        self.half_of(out)
+        Ok(self.half_leaving(&out)?.unwrap_or(out))
     }
 
     fn expert_matmul(
@@ -248,7 +254,7 @@ impl<B: Backend> Backend for Wrapped<B> {
         let half = self.half(rows)?;
         let rows = half.as_ref().unwrap_or(rows);
         let out = self.inner.expert_matmul(weight, bias, rows, source, routing, step)?;
-        self.half_of(out)
+        Ok(self.half_leaving(&out)?.unwrap_or(out))
     }
 
     fn store(
@@ -259,9 +265,9 @@ impl<B: Backend> Backend for Wrapped<B> {
         values: &B::Rows,
         step: &B::Step,
     ) -> Result<()> {
-        let (half_keys, half_values) = (self.half(keys)?, self.half(values)?);
-        let (keys, values) =
-            (half_keys.as_ref().unwrap_or(keys), half_values.as_ref().unwrap_or(values));
+        let half = [self.half_leaving(keys)?, self.half_leaving(values)?];
+        let [keys, values] = [(keys, &half[0]), (values, &half[1])]
+            .map(|(rows, half)| half.as_ref().unwrap_or(rows));
         self.inner.store(cache, layer, keys, values, step)
     }
 

@@ -61,7 +61,7 @@ fn twice_naive(
 ) -> Result<Budget, Failure> {
     let (mut nmse, mut worst_row) = (0.0, 0.0);
     for grid in 0..DRAWS {
-        let naive = Wrapped::new(OnCpu::open()?, Defect::Half { grid });
+        let naive = Wrapped::new(OnCpu::open()?, Defect::Half { grid, leaving: true });
         let mut subject = Subject::open(naive, &model_file(model), Profile::LlamaCpp, |_| ())?;
         let got = rows_of(&mut subject, question, width)?;
         let any = bounds(1.0, 1.0, "anything");

@@ -119,7 +119,7 @@ fn both(
 }
 
 fn naive(path: &Path, past: usize) -> Result<Vec<Row>, Failure> {
-    let wrapped = Wrapped::new(OnCuda::open()?, Defect::Half { grid: 0 });
+    let wrapped = Wrapped::new(OnCuda::open()?, Defect::Half { grid: 0, leaving: false });
     let mut subject = Subject::open(wrapped, path, Profile::Reference, |_| ())?;
     let vocab = subject.model.architecture.n_vocab;
     let mut context = subject.context(1, feed(Precision::F16))?;

@@ -1,4 +1,4 @@
-//! Generated rows of dense models: five kernels a layer, recorded once and replayed for every
+//! Generated rows of dense models: five launches a layer, recorded once and replayed for every
 //! token. What changes from token to token is brought to where the recording reads it. Gives the
 //! bits that the composed verbs give, so that which of them runs is nobody's concern.
 
