@@ -2,6 +2,10 @@
 #include "norm.cuh"
 #include "round.cuh"
 
+// Blocks that a multiprocessor shall hold at once. Left to itself the compiler asks for more where a
+// block has eight warps, and spills registers for them.
+constexpr u32 BLOCKS = 4;
+
 // Grid: rows. x[r] = x[r] + more[r], if there is any; out[r] is it, normalised; and the same in
 // f16, if somebody wants that (see round.cuh).
 __device__ __forceinline__ void norm(float *out, float *x, const float *more, const float *weight,
@@ -33,14 +37,14 @@ __device__ __forceinline__ void norm(float *out, float *x, const float *more, co
 }
 
 // Divided by the root of the mean square.
-extern "C" __global__ void __launch_bounds__(THREADS) norm_rms_f32(
+extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) norm_rms_f32(
     float *out, float *x, const float *more, const float *weight, const float *bias, u32 width,
     float epsilon, u16 *halves, float *undo, u32 stride) {
     norm(out, x, more, weight, bias, width, epsilon, halves, undo, stride, false);
 }
 
 // The mean taken away, divided by the standard deviation.
-extern "C" __global__ void __launch_bounds__(THREADS) norm_layer_f32(
+extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) norm_layer_f32(
     float *out, float *x, const float *more, const float *weight, const float *bias, u32 width,
     float epsilon, u16 *halves, float *undo, u32 stride) {
     norm(out, x, more, weight, bias, width, epsilon, halves, undo, stride, true);
