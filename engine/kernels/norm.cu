@@ -2,8 +2,8 @@
 #include "norm.cuh"
 #include "round.cuh"
 
-// Blocks that a multiprocessor shall hold at once. Left to itself the compiler asks for more where a
-// block has eight warps, and spills registers for them.
+// Blocks that a multiprocessor shall hold at once. Left to itself the compiler asks for more where
+// a block has eight warps, and spills registers for them.
 constexpr u32 BLOCKS = 4;
 
 // Grid: rows. x[r] = x[r] + more[r], if there is any; out[r] is it, normalised; and the same in

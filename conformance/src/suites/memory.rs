@@ -3,7 +3,7 @@
 
 use crate::alloc::{self, Heap};
 use crate::models;
-use engine::backend::cpu::Cpu;
+use engine::backend::cpu::{self, Cpu};
 use engine::backend::{Backend, NoTaps};
 use engine::batch::Role;
 use engine::forward::{Context, Logits, Runner};
@@ -22,7 +22,86 @@ pub(super) fn cases() -> Vec<Case> {
     cases.extend(models::names().into_iter().map(|name| {
         Case::new(format!("memory::arranged::{name}"), move |run| arranged(&name, run))
     }));
+    for (name, files, want) in AVAILABLE {
+        let check = move |_: &mut Run| available(files, *want);
+        cases.push(Case::new(format!("memory::available::{name}"), check));
+    }
     cases
+}
+
+/// Files of a system, and the bytes that a process may still take there.
+type System = (&'static str, &'static [(&'static str, &'static str)], usize);
+
+/// A process in a group with a limit may take what is left of it, whatever the machine has.
+const AVAILABLE: &[System] = &[
+    ("nobody-says", &[], usize::MAX),
+    ("the-system", &[("proc/meminfo", "MemTotal: 9 kB\nMemAvailable:       4 kB\n")], 4096),
+    (
+        "without-a-limit",
+        &[
+            ("proc/meminfo", "MemAvailable: 4 kB\n"),
+            ("proc/self/cgroup", "0::/\n"),
+            ("sys/fs/cgroup/memory.max", "max\n"),
+            ("sys/fs/cgroup/memory.current", "5\n"),
+        ],
+        4096,
+    ),
+    (
+        "a-limit",
+        &[
+            ("proc/meminfo", "MemAvailable: 4 kB\n"),
+            ("proc/self/cgroup", "0::/job/step\n"),
+            ("sys/fs/cgroup/job/step/memory.max", "3000\n"),
+            ("sys/fs/cgroup/job/step/memory.current", "2500\n"),
+            ("sys/fs/cgroup/job/step/memory.stat", "anon 7\ninactive_file 1500\n"),
+        ],
+        2000,
+    ),
+    (
+        "of-a-group-above",
+        &[
+            ("proc/meminfo", "MemAvailable: 4 kB\n"),
+            ("proc/self/cgroup", "0::/job/step\n"),
+            ("sys/fs/cgroup/job/step/memory.max", "max\n"),
+            ("sys/fs/cgroup/job/step/memory.current", "10\n"),
+            ("sys/fs/cgroup/job/memory.max", "1000\n"),
+            ("sys/fs/cgroup/job/memory.current", "900\n"),
+        ],
+        100,
+    ),
+    (
+        "in-a-container-of-the-first-version",
+        &[
+            ("proc/meminfo", "MemAvailable: 4 kB\n"),
+            ("proc/self/cgroup", "5:cpu,memory:/docker/0123\n0::/\n"),
+            ("sys/fs/cgroup/memory/memory.limit_in_bytes", "2000\n"),
+            ("sys/fs/cgroup/memory/memory.usage_in_bytes", "1900\n"),
+            ("sys/fs/cgroup/memory/memory.stat", "total_inactive_file 400\n"),
+        ],
+        500,
+    ),
+    (
+        "more-used-than-allowed",
+        &[
+            ("proc/self/cgroup", "0::/\n"),
+            ("sys/fs/cgroup/memory.max", "100\n"),
+            ("sys/fs/cgroup/memory.current", "120\n"),
+        ],
+        0,
+    ),
+];
+
+fn available(files: &[(&str, &str)], want: usize) -> Result<(), Failure> {
+    let root = tempfile::tempdir()?;
+    for (path, text) in files {
+        let path = root.path().join(path);
+        std::fs::create_dir_all(path.parent().ok_or("no folder")?)?;
+        std::fs::write(path, text)?;
+    }
+    match cpu::available::available(root.path()) {
+        got if got == want => Ok(()),
+        got => Err(format!("{got} bytes, not {want}").into()),
+    }
 }
 
 /// Rows in one pass: enough for what belongs to rows to outweigh what does not.

@@ -34,10 +34,13 @@ pub(super) fn cases() -> Vec<Case> {
         cpu("generated-as-prompt", |path| same::<OnCpu>(path, one_by_one));
         cpu("fast-generated-as-prompt", |path| same::<OnCpuFast>(path, one_by_one));
         cpu("one-thread", other_threads::<OnCpu, OnThreads<1, false>>);
+        cpu("four-threads", other_threads::<OnCpu, OnThreads<4, false>>);
         cpu("five-threads", other_threads::<OnCpu, OnThreads<5, false>>);
         cpu("fast-one-thread", other_threads::<OnCpuFast, OnThreads<1, true>>);
+        cpu("fast-four-threads", other_threads::<OnCpuFast, OnThreads<4, true>>);
         cpu("fast-five-threads", other_threads::<OnCpuFast, OnThreads<5, true>>);
-        cpu("another-process", another_process);
+        cpu("another-process", |path| another_process::<OnCpu>(path, "exact"));
+        cpu("fast-another-process", |path| another_process::<OnCpuFast>(path, "fast"));
     }
     cases
 }
@@ -52,14 +55,14 @@ fn other_threads<A: Machine, B: Machine>(path: &Path) -> Result<(), Failure> {
 }
 
 /// What a process of its own writes to a file.
-fn another_process(path: &Path) -> Result<(), Failure> {
-    let mut subject = open::<OnCpu>(path)?;
+fn another_process<M: Machine>(path: &Path, precision: &str) -> Result<(), Failure> {
+    let mut subject = open::<M>(path)?;
     let tokens = prompt(subject.model.architecture.n_vocab);
     let want = whole(&mut subject, &tokens)?;
     let folder = tempfile::tempdir()?;
     let ids: Vec<String> = tokens.iter().map(u32::to_string).collect();
     let arguments = ["logits", &path.to_string_lossy(), "--tokens", &ids.join(",")];
-    let out = ["--threads", "3", "--out", "logits.npy"];
+    let out = ["--threads", "3", "--precision", precision, "--out", "logits.npy"];
     let finished = worker::run(folder.path(), arguments.iter().chain(&out))?;
     if finished.code != Some(0) {
         return Err(format!("{finished:?}").into());

@@ -52,16 +52,6 @@ pub fn sigmoid(x: f64) -> f64 {
     1.0 / (1.0 + exp(-x))
 }
 
-/// The hyperbolic tangent.
-#[inline(always)]
-pub fn tanh(x: f64) -> f64 {
-    let e = exp(-2.0 * x.abs());
-    let t = (1.0 - e) / (1.0 + e);
-    let far = if x < 0.0 { -t } else { t };
-    // The difference above cancels near zero; x^5 is below 1e-15 there.
-    if x.abs() < 1e-3 { x - x * x * x / 3.0 } else { far }
-}
-
 /// The error function, by its series of positive terms.
 pub fn erf(x: f64) -> f64 {
     let a = x.abs();

@@ -2,6 +2,7 @@
 //! own past; never on threads, on the rows beside it, or on how a prompt was cut.
 
 mod attend;
+pub mod available;
 mod cache;
 pub mod level;
 pub mod math;

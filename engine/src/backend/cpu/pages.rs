@@ -2,8 +2,10 @@
 //! such for those who ask, because a processor that reads ahead of itself stops at the end of a
 //! page, and asks for the address of every one. Knows bytes, not what is in them.
 
+use super::available::available;
 use memmap2::{MmapMut, MmapRaw};
 use std::ops::Range;
+use std::path::Path;
 use std::sync::Arc;
 
 /// What a large page holds.
@@ -56,7 +58,7 @@ impl Pages {
             None => {
                 let spare = match self.limit {
                     Some(limit) => limit.saturating_sub(self.mapped),
-                    None => available().saturating_sub(SPARED),
+                    None => available(Path::new("/")).saturating_sub(SPARED),
                 };
                 let wanted = self.mapped.min(CHUNK).min(spare / 2).max(bytes);
                 let large = if wanted < LARGE { ALIGNED } else { LARGE };
@@ -92,15 +94,6 @@ impl Pages {
     pub fn refused(&self) -> usize {
         self.refused
     }
-}
-
-/// Bytes that the system could give without putting anything aside; as many as one likes where it
-/// does not say.
-fn available() -> usize {
-    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"));
-    let kib = line.and_then(|line| line.trim().trim_end_matches("kB").trim().parse::<usize>().ok());
-    kib.map_or(usize::MAX, |kib| kib << 10)
 }
 
 impl Place {

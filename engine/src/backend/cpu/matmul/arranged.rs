@@ -7,6 +7,7 @@ use super::super::level::Level;
 use super::super::pages::{Pages, Place};
 use super::super::pool::Pool;
 use super::Matrices;
+use super::fast::strip::BLOCK;
 use super::output::Output;
 use crate::quant::Format;
 
@@ -24,6 +25,8 @@ pub(super) struct Layout {
 /// The formats that models mostly hold; for the others, rearranging would not pay.
 pub(super) fn layout(format: &Format) -> Option<Layout> {
     let (kinds, fifths): (&[(usize, usize)], _) = match format.name {
+        "F32" => (&[(4, 1)], None),
+        "F16" | "BF16" => (&[(2, 1)], None),
         "Q4_0" => (&[(2, 1), (4, 4)], None),
         "Q5_0" => (&[(2, 1), (4, 5)], Some(2)),
         "Q8_0" => (&[(2, 1), (4, 8)], None),
@@ -99,7 +102,7 @@ impl Arranged {
     /// A copy of some matrices; none if this machine computes with them as they are, or has no
     /// memory for it.
     pub fn new(pool: &Pool, pages: &mut Pages, w: &Matrices) -> Option<Arranged> {
-        let wanted = pool.level() >= Level::Avx2 && !w.eights;
+        let wanted = pool.level() >= Level::Avx2 && !w.eights && w.cols.is_multiple_of(BLOCK);
         let layout = layout(w.format).filter(|_| wanted)?;
         let (eights, bytes) = (w.rows.div_ceil(EIGHT), EIGHT * w.row_bytes);
         let mut place = pages.place(w.n_matrices * eights * bytes)?;

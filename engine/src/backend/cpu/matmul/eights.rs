@@ -4,7 +4,7 @@
 //!
 //! All of it is inlined into kernels that are compiled for these instructions.
 
-use super::fast::codes::E2M1;
+use super::fast::codes::{E2M1, E2M1_ZERO};
 use crate::quant::q4_k;
 use bytemuck::{Pod, Zeroable};
 use std::arch::x86_64::*;
@@ -33,6 +33,8 @@ pub(super) trait Eights: Pod {
     const HALVES: usize;
     const WIDE: bool = false;
     const MINS: bool = false;
+    /// Whether `floats` says what codes stand for.
+    const FLOATS: bool = false;
     /// What is worked out once.
     type Scales: Copy;
     fn scales(&self, on: Avx2) -> Self::Scales;
@@ -44,6 +46,14 @@ pub(super) trait Eights: Pod {
     }
     /// Columns 4·k to 4·k + 3 of block `PARTS·base + PART`.
     fn codes<const PART: usize>(&self, on: Avx2, base: usize, k: usize) -> __m256i;
+    /// The same codes at the top of seven bits.
+    fn raised<const PART: usize>(&self, on: Avx2, base: usize, k: usize) -> __m256i {
+        self.codes::<PART>(on, base, k)
+    }
+    /// Third and fourth bytes of the floats that these codes, less their zero, are.
+    fn floats<const PART: usize>(&self, on: Avx2, base: usize, k: usize) -> [__m256i; 2] {
+        [self.codes::<PART>(on, base, k); 2]
+    }
 }
 
 type Register = [u8; 32];
@@ -55,42 +65,31 @@ fn load(register: &Register) -> __m256i {
     unsafe { _mm256_loadu_si256(register.as_ptr().cast()) }
 }
 
+/// Those bits of each byte that stand in the mask when they are so many places further up.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
-fn nibbles(register: &Register, high: bool) -> __m256i {
-    let bytes = load(register);
-    let bytes = if high { _mm256_srli_epi16(bytes, 4) } else { bytes };
-    _mm256_and_si256(bytes, _mm256_set1_epi8(15))
-}
-
-/// Bit `from` of each byte as bit `to`, `to` − `from` being `left`.
-#[inline]
-#[target_feature(enable = "avx2,fma,f16c")]
-fn bits<const LEFT: i32, const RIGHT: i32>(bytes: __m256i, mask: i8) -> __m256i {
-    let moved = if LEFT > 0 {
-        _mm256_slli_epi16(bytes, LEFT)
-    } else if RIGHT > 0 {
-        _mm256_srli_epi16(bytes, RIGHT)
+fn bits(bytes: __m256i, up: i32, mask: i32) -> __m256i {
+    // Counts that are known when this is compiled.
+    let moved = if up >= 0 {
+        _mm256_sll_epi16(bytes, _mm_cvtsi32_si128(up))
     } else {
-        bytes
+        _mm256_srl_epi16(bytes, _mm_cvtsi32_si128(-up))
     };
-    _mm256_and_si256(moved, _mm256_set1_epi8(mask))
+    _mm256_and_si256(moved, _mm256_set1_epi8(mask as i8))
 }
 
-/// Bit `k` of each byte as its bit 4.
+/// One half of each byte, so many places up.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
-fn fifth(bytes: __m256i, k: usize) -> __m256i {
-    match k {
-        0 => bits::<4, 0>(bytes, 16),
-        1 => bits::<3, 0>(bytes, 16),
-        2 => bits::<2, 0>(bytes, 16),
-        3 => bits::<1, 0>(bytes, 16),
-        4 => bits::<0, 0>(bytes, 16),
-        5 => bits::<0, 1>(bytes, 16),
-        6 => bits::<0, 2>(bytes, 16),
-        _ => bits::<0, 3>(bytes, 16),
-    }
+fn nibbles(register: &Register, high: bool, up: i32) -> __m256i {
+    bits(load(register), if high { up - 4 } else { up }, 15 << up)
+}
+
+/// Bit `k` of each byte as a code's fifth, so many places up.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn fifth(bytes: __m256i, k: usize, up: i32) -> __m256i {
+    bits(bytes, 4 + up - k as i32, 16 << up)
 }
 
 #[inline]
@@ -140,7 +139,7 @@ impl Eights for Q4_0 {
     #[inline(always)]
     fn codes<const PART: usize>(&self, _: Avx2, _: usize, k: usize) -> __m256i {
         // SAFETY: as the argument says.
-        unsafe { nibbles(&self.qs[k % 4], k >= 4) }
+        unsafe { nibbles(&self.qs[k % 4], k >= 4, 0) }
     }
 }
 
@@ -161,7 +160,10 @@ impl Eights for Q5_0 {
     #[inline(always)]
     fn codes<const PART: usize>(&self, _: Avx2, _: usize, k: usize) -> __m256i {
         // SAFETY: as the argument says.
-        unsafe { _mm256_or_si256(nibbles(&self.qs[k % 4], k >= 4), fifth(load(&self.qh), k)) }
+        unsafe {
+            let fifth = fifth(load(&self.qh), k, 0);
+            _mm256_or_si256(nibbles(&self.qs[k % 4], k >= 4, 0), fifth)
+        }
     }
 }
 
@@ -194,6 +196,7 @@ pub(super) struct Mxfp4 {
 }
 
 impl Eights for Mxfp4 {
+    const FLOATS: bool = true;
     const BASES: usize = 1;
     const PARTS: usize = 1;
     const HALVES: usize = 1;
@@ -226,10 +229,34 @@ impl Eights for Mxfp4 {
         // SAFETY: as the argument says, and the table has 16 bytes.
         unsafe {
             let table = _mm256_broadcastsi128_si256(_mm_loadu_si128(E2M1.as_ptr().cast()));
-            _mm256_shuffle_epi8(table, nibbles(&self.qs[k % 4], k >= 4))
+            _mm256_shuffle_epi8(table, nibbles(&self.qs[k % 4], k >= 4, 0))
+        }
+    }
+
+    #[inline(always)]
+    fn floats<const PART: usize>(&self, _: Avx2, _: usize, k: usize) -> [__m256i; 2] {
+        // SAFETY: as the argument says, and the tables have 16 bytes.
+        unsafe {
+            let codes = nibbles(&self.qs[k % 4], k >= 4, 0);
+            FLOATS.each_ref().map(|table| {
+                let table = _mm_loadu_si128(table.as_ptr().cast());
+                _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(table), codes)
+            })
         }
     }
 }
+
+/// Third and fourth bytes of twice what codes of E2M1 stand for, as floats.
+static FLOATS: [[u8; 16]; 2] = {
+    let mut bytes = [[0; 16]; 2];
+    let mut i = 0;
+    while i < 16 {
+        let float = (E2M1[i] as i32 - E2M1_ZERO) as f32;
+        [_, _, bytes[0][i], bytes[1][i]] = float.to_bits().to_le_bytes();
+        i += 1;
+    }
+    bytes
+};
 
 /// Numbers of eight rows.
 type Rows<const N: usize> = [[f32; 8]; N];
@@ -320,7 +347,13 @@ impl Eights for Q4K {
     #[inline(always)]
     fn codes<const PART: usize>(&self, _: Avx2, base: usize, k: usize) -> __m256i {
         // SAFETY: as the argument says.
-        unsafe { nibbles(&self.qs[base][k], PART == 1) }
+        unsafe { nibbles(&self.qs[base][k], PART == 1, 0) }
+    }
+
+    #[inline(always)]
+    fn raised<const PART: usize>(&self, _: Avx2, base: usize, k: usize) -> __m256i {
+        // SAFETY: as the argument says.
+        unsafe { nibbles(&self.qs[base][k], PART == 1, 3) }
     }
 }
 
@@ -351,13 +384,26 @@ impl Eights for Q5K {
     }
 
     #[inline(always)]
-    fn codes<const PART: usize>(&self, _: Avx2, base: usize, k: usize) -> __m256i {
+    fn codes<const PART: usize>(&self, on: Avx2, base: usize, k: usize) -> __m256i {
+        self.up::<PART>(on, base, k, 0)
+    }
+
+    #[inline(always)]
+    fn raised<const PART: usize>(&self, on: Avx2, base: usize, k: usize) -> __m256i {
+        self.up::<PART>(on, base, k, 2)
+    }
+}
+
+impl Q5K {
+    /// Codes, so many places up.
+    #[inline(always)]
+    fn up<const PART: usize>(&self, _: Avx2, base: usize, k: usize, up: i32) -> __m256i {
         // SAFETY: as the argument says.
         unsafe {
             // The base's bits first, as a count that is not known beforehand.
             let qh = _mm256_srl_epi16(load(&self.qh[k]), _mm_cvtsi32_si128(2 * base as i32));
-            let fifth = fifth(qh, PART);
-            _mm256_or_si256(nibbles(&self.qs[base][k], PART == 1), fifth)
+            let fifth = fifth(qh, PART, up);
+            _mm256_or_si256(nibbles(&self.qs[base][k], PART == 1, up), fifth)
         }
     }
 }
@@ -400,14 +446,8 @@ impl Eights for Q6K {
     fn codes<const PART: usize>(&self, _: Avx2, base: usize, k: usize) -> __m256i {
         // SAFETY: as the argument says.
         unsafe {
-            let low = nibbles(&self.ql[base][PART % 2 * 8 + k], PART >= 2);
-            let qh = load(&self.qh[base][k]);
-            let high = match PART {
-                0 => bits::<4, 0>(qh, 0x30),
-                1 => bits::<2, 0>(qh, 0x30),
-                2 => bits::<0, 0>(qh, 0x30),
-                _ => bits::<0, 2>(qh, 0x30),
-            };
+            let low = nibbles(&self.ql[base][PART % 2 * 8 + k], PART >= 2, 0);
+            let high = bits(load(&self.qh[base][k]), 4 - 2 * PART as i32, 0x30);
             _mm256_or_si256(low, high)
         }
     }

@@ -4,7 +4,8 @@
 //! The contract: an output is a function of its matrix row and its activation row and of nothing
 //! else. Neither the number of rows, nor threads, nor the instructions of the machine, nor how the
 //! work is cut shows in a single bit of it. So the order in which a sum is built is part of what a
-//! kernel computes; it is written down once, in `tree`, and every kernel follows it.
+//! kernel computes; it is written down once, in `exact`, and every kernel follows it. (In `fast`,
+//! whole numbers are added, which have no order, and then groups of them, in theirs.)
 
 mod arranged;
 #[cfg(target_arch = "x86_64")]
@@ -12,15 +13,11 @@ mod eights;
 mod exact;
 mod fast;
 mod groups;
-mod kernels;
-mod many;
+mod lanes;
 mod output;
-mod packed;
-mod scaled;
-mod tree;
 
 pub use arranged::Arranged;
-pub(super) use tree::{Lanes, fold};
+pub(super) use lanes::{Lanes, fold};
 
 use super::pool::Pool;
 use crate::quant::Format;
@@ -263,11 +260,11 @@ fn job<'j>(
     groups: &'j Groups,
     out: &'j Output,
 ) -> Result<Job<'j>, Misfit> {
-    let of_codes = match precision {
-        Precision::Exact => scaled::job,
-        Precision::Fast => fast::job,
+    let rounded = match precision {
+        Precision::Exact => None,
+        Precision::Fast => fast::job(pool, w, x, n, groups, out),
     };
-    match of_codes(pool, w, x, n, groups, out) {
+    match rounded {
         Some(job) => Ok(job),
         None => exact::job(pool, w, x, n, groups, out),
     }

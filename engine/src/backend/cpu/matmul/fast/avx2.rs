@@ -37,7 +37,7 @@ macro_rules! kernels {
 }
 
 pub(super) fn of(coded: &Coded) -> Kernels {
-    match (coded.wide, coded.halves, coded.mins) {
+    match (coded.wide, coded.halves, coded.mins.is_some()) {
         (true, ..) => kernels!(true, 1, false),
         (_, 1, false) => kernels!(false, 1, false),
         (_, 1, true) => kernels!(false, 1, true),

@@ -22,13 +22,13 @@ pub(in super::super) struct Coded {
     pub(in super::super) zero: i32,
     /// Whether codes are signed bytes of full width; their zero is 0.
     pub(in super::super) wide: bool,
-    /// Whether groups have a minimum.
-    pub(in super::super) mins: bool,
+    /// Whether groups have a minimum; if so, of how many bits codes are.
+    pub(in super::super) mins: Option<i32>,
     pub(in super::super) unpack: Unpack,
 }
 
 const fn coded(halves: usize, zero: i32, unpack: Unpack) -> Coded {
-    Coded { halves, zero, wide: false, mins: false, unpack }
+    Coded { halves, zero, wide: false, mins: None, unpack }
 }
 
 impl Coded {
@@ -37,8 +37,8 @@ impl Coded {
         self
     }
 
-    const fn mins(mut self) -> Self {
-        self.mins = true;
+    const fn mins(mut self, bits: i32) -> Self {
+        self.mins = Some(bits);
         self
     }
 }
@@ -49,19 +49,19 @@ macro_rules! table {
         use $module as unpack;
         Some(match $name {
             "Q4_0" => coded(1, 8, unpack::q4_0),
-            "Q4_1" => coded(1, 0, unpack::q4_1).mins(),
+            "Q4_1" => coded(1, 0, unpack::q4_1).mins(4),
             "Q5_0" => coded(1, 16, unpack::q5_0),
-            "Q5_1" => coded(1, 16, unpack::q5_1).mins(),
+            "Q5_1" => coded(1, 16, unpack::q5_1).mins(5),
             "Q8_0" => coded(1, 0, unpack::q8_0).wide(),
-            "Q2_K" => coded(2, 0, unpack::q2_k).mins(),
+            "Q2_K" => coded(2, 0, unpack::q2_k).mins(2),
             "Q3_K" => coded(2, 4, unpack::q3_k),
-            "Q4_K" => coded(1, 0, unpack::q4_k).mins(),
-            "Q5_K" => coded(1, 16, unpack::q5_k).mins(),
+            "Q4_K" => coded(1, 0, unpack::q4_k).mins(4),
+            "Q5_K" => coded(1, 16, unpack::q5_k).mins(5),
             "Q6_K" => coded(2, 32, unpack::q6_k),
             "IQ4_NL" => coded(1, 0, unpack::iq4_nl).wide(),
             "IQ4_XS" => coded(1, 0, unpack::iq4_xs).wide(),
-            "MXFP4" => coded(1, 12, unpack::mxfp4),
-            "NVFP4" => coded(2, 12, unpack::nvfp4),
+            "MXFP4" => coded(1, E2M1_ZERO, unpack::mxfp4),
+            "NVFP4" => coded(2, E2M1_ZERO, unpack::nvfp4),
             _ => return None,
         })
     }};
@@ -94,6 +94,9 @@ fn nibbles(bytes: &[u8], out: &mut [u8], value: impl Fn(u8) -> u8) {
         (*low, *high) = (value(byte & 15), value(byte >> 4));
     }
 }
+
+/// The zero of `E2M1`.
+pub(in super::super) const E2M1_ZERO: i32 = 12;
 
 /// Twelve more than twice the value of an E2M1 code.
 pub(in super::super) const E2M1: [u8; 16] =

@@ -3,9 +3,7 @@
 
 use super::codes::{self, E2M1};
 use super::strip::{BLOCK, STRIP, Strip};
-use crate::backend::cpu::matmul::kernels::unpack::{
-    fifths, half, halves, load, nibbles, six_bits, table,
-};
+use super::unpack::{fifths, half, halves, load, nibbles, six_bits, table};
 use crate::quant::{iq4_nl, iq4_xs, mxfp4, q4_0, q4_k, q5_0, q5_k, q6_k, q8_0};
 use std::arch::x86_64::*;
 

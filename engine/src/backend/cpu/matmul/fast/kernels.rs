@@ -59,7 +59,7 @@ pub(super) fn of(coded: &Coded, level: Level) -> Kernels {
         return super::avx2::of(coded);
     }
     let _ = level;
-    let short: Short = match (coded.wide, coded.halves, coded.mins) {
+    let short: Short = match (coded.wide, coded.halves, coded.mins.is_some()) {
         (true, ..) => short::<true, 1, false>,
         (_, 1, false) => short::<false, 1, false>,
         (_, 1, true) => short::<false, 1, true>,

@@ -15,6 +15,8 @@ mod rounded;
 mod rounded_avx2;
 pub(super) mod source;
 pub(super) mod strip;
+#[cfg(target_arch = "x86_64")]
+mod unpack;
 
 use super::groups::{Group, Groups, Row};
 use super::output::Output;

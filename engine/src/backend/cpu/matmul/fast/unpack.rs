@@ -20,7 +20,7 @@ fn opaque(mut bytes: __m256i) -> __m256i {
 /// A table of sixteen bytes, to be looked up with `_mm256_shuffle_epi8`.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
-pub(in super::super) fn table(bytes: &[u8; 16]) -> __m256i {
+pub(super) fn table(bytes: &[u8; 16]) -> __m256i {
     // SAFETY: 16 bytes.
     opaque(_mm256_broadcastsi128_si256(unsafe { _mm_loadu_si128(bytes.as_ptr().cast()) }))
 }
@@ -36,13 +36,13 @@ pub(super) fn halfs(stored: [u8; 2]) -> __m256 {
 /// The value of a stored 16-bit float.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
-pub(in super::super) fn half(stored: [u8; 2]) -> f32 {
+pub(super) fn half(stored: [u8; 2]) -> f32 {
     _mm256_cvtss_f32(halfs(stored))
 }
 
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
-pub(in super::super) fn load(bytes: &[u8; 32]) -> __m256i {
+pub(super) fn load(bytes: &[u8; 32]) -> __m256i {
     // SAFETY: 32 bytes.
     unsafe { _mm256_loadu_si256(bytes.as_ptr().cast()) }
 }
@@ -50,7 +50,7 @@ pub(in super::super) fn load(bytes: &[u8; 32]) -> __m256i {
 /// Sixteen bytes' low halves, then their high halves.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
-pub(in super::super) fn nibbles(bytes: &[u8; 16]) -> __m256i {
+pub(super) fn nibbles(bytes: &[u8; 16]) -> __m256i {
     // SAFETY: 16 bytes.
     let low = unsafe { _mm_loadu_si128(bytes.as_ptr().cast()) };
     let both = _mm256_set_m128i(_mm_srli_epi16(low, 4), low);
@@ -60,7 +60,7 @@ pub(in super::super) fn nibbles(bytes: &[u8; 16]) -> __m256i {
 /// Low halves of 32 bytes, and their high halves.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
-pub(in super::super) fn halves(bytes: &[u8; 32]) -> [__m256i; 2] {
+pub(super) fn halves(bytes: &[u8; 32]) -> [__m256i; 2] {
     let (bytes, mask) = (load(bytes), _mm256_set1_epi8(15));
     [_mm256_and_si256(bytes, mask), _mm256_and_si256(_mm256_srli_epi16(bytes, 4), mask)]
 }
@@ -78,25 +78,16 @@ fn own_bits(word: [u8; 4]) -> (__m256i, __m256i) {
 /// Bit i of a word in the fifth place of byte i.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
-pub(in super::super) fn fifths(word: [u8; 4]) -> __m256i {
+pub(super) fn fifths(word: [u8; 4]) -> __m256i {
     let (own, bits) = own_bits(word);
     let set = _mm256_cmpeq_epi8(_mm256_and_si256(own, bits), bits);
     _mm256_and_si256(set, _mm256_set1_epi8(16))
 }
 
-/// Numbers that are stored as their upper halves.
-#[inline]
-#[target_feature(enable = "avx2,fma,f16c")]
-pub(super) fn upper_halves(stored: &[[u8; 2]; 8]) -> __m256 {
-    // SAFETY: 16 bytes.
-    let upper = unsafe { _mm_loadu_si128(stored.as_ptr().cast()) };
-    _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(upper), 16))
-}
-
 /// Six-bit scales and minima of Q4_K and Q5_K, eight of each, as whole numbers.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
-pub(in super::super) fn six_bits(packed: &[u8; 12]) -> [__m256; 2] {
+pub(super) fn six_bits(packed: &[u8; 12]) -> [__m256; 2] {
     let [scales, mins, lows]: [[u8; 4]; 3] = bytemuck::cast(*packed);
     let [scales, mins, lows] =
         [u32::from_le_bytes(scales), u32::from_le_bytes(mins), u32::from_le_bytes(lows)];
