@@ -4,9 +4,9 @@
 //!
 //! The order of a sum: group by group. A group has two sums of its own, of the first two of every
 //! four columns and of the last two. The first starts with what is too much in the numbers of
-//! codes, negated; both take their columns one after the other, each by one fused multiply-add. One
-//! more adds both together, times the group's scale, to the whole, and one the minimum times the sum
-//! of activations. A row whose length is no multiple of 32 ends in zeros.
+//! codes, negated; both take their columns one after the other, each by one fused multiply-add.
+//! One more adds both together, times the group's scale, to the whole, and one the minimum times
+//! the sum of activations. A row whose length is no multiple of 32 ends in zeros.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;

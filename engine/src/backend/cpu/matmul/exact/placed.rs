@@ -18,8 +18,8 @@ use crate::backend::cpu::matmul::output::Output;
 use crate::backend::cpu::matmul::spread;
 use crate::backend::cpu::pool::Pool;
 
-/// The byte above a code: an exponent that makes 8 of nothing, and of a code's top bit 4 more. So the
-/// constant is as large as a code of one more bit, whatever the number of bits.
+/// The byte above a code: an exponent that makes 8 of nothing, and of a code's top bit 4 more. So
+/// the constant is as large as a code of one more bit, whatever the number of bits.
 pub(super) const ABOVE: u8 = 0x41;
 /// What a code in the lower half of a word adds to the number in the upper one, by what it adds to
 /// its own.
