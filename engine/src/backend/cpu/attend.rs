@@ -6,7 +6,7 @@
 //! arithmetic on arrays of sixteen lanes, compiled once for each level of instructions; every
 //! multiply-add is fused, so that the levels agree to the bit.
 
-use super::cache::{LayerCache, TILE};
+use super::cache::{LayerCache, TILE, Values};
 use super::level::Level;
 use super::matmul::{Lanes, fold};
 use crate::adapters::Attention;
@@ -80,14 +80,20 @@ impl Look<'_> {
         let last = self.rows[self.rows.len() - 1].position as usize;
         let first_tile = self.attention.first_seen(self.rows[0].position as usize) / TILE;
         let tiles = last / TILE + 1 - first_tile;
+        let queries: Vec<&[f32]> = self.queries(group, dim).collect();
         // Scores of a row and head, all tiles of them, one behind the other.
         let mut scores = vec![Lanes::ZERO; self.rows.len() * group * tiles];
         let mut scratch = vec![0.0; dim.max(STRETCH) * TILE.max(dim)];
         for tile in 0..tiles {
             let start = self.kv_head * dim;
             let keys = self.cache.keys(slot, first_tile + tile, start, dim, &mut scratch);
-            for (query, scores) in self.queries(group, dim).zip(scores.chunks_exact_mut(tiles)) {
-                scores[tile] = score(query, keys, self.attention.scale);
+            let mut places = scores.iter_mut().skip(tile).step_by(tiles);
+            for four in queries.chunks(4) {
+                // The last one stands in for those that there are not.
+                let own = |i: usize| four[i.min(four.len() - 1)];
+                let own = [own(0), own(1), own(2), own(3)];
+                let of_four = at_tile(own, keys, self.attention.scale);
+                places.by_ref().take(four.len()).zip(of_four).for_each(|(place, own)| *place = own);
             }
         }
         let mut shares = Vec::with_capacity(self.rows.len() * group);
@@ -106,13 +112,10 @@ impl Look<'_> {
             for (index, (scores, out)) in heads.enumerate() {
                 let position = self.rows[index / group].position as usize;
                 let from = self.attention.first_seen(position).max(stretch);
-                let scores = Lanes::numbers(scores);
-                for at in from..end.min(position + 1) {
-                    let share = scores[at - first_tile * TILE];
-                    let value = values.row(at, dim);
-                    for (out, value) in out.iter_mut().zip(value) {
-                        *out = share.mul_add(*value, *out);
-                    }
+                let (from, end) = (from, end.min(position + 1));
+                if from < end {
+                    let shares = &Lanes::numbers(scores)[from - first_tile * TILE..];
+                    gather(&shares[..end - from], &values, from, dim, out);
                 }
             }
         }
@@ -130,16 +133,55 @@ impl Look<'_> {
     }
 }
 
-/// Scores of a query at the sixteen positions of a tile.
+/// Scores of four queries at the sixteen positions of a tile: the sum of one would wait for itself.
 #[inline(always)]
-fn score(query: &[f32], keys: &[f32], scale: f32) -> Lanes {
-    let mut sums = [0.0f32; TILE];
-    for (x, keys) in query.iter().zip(keys.chunks_exact(TILE)) {
+fn at_tile([a, b, c, d]: [&[f32]; 4], keys: &[f32], scale: f32) -> [Lanes; 4] {
+    let mut sums = [[0.0f32; TILE]; 4];
+    let [of_a, of_b, of_c, of_d] = &mut sums;
+    let queries = a.iter().zip(b).zip(c.iter().zip(d));
+    for (((a, b), (c, d)), keys) in queries.zip(keys.as_chunks::<TILE>().0) {
+        // One loop a query, or the compiler would go across queries.
         for lane in 0..TILE {
-            sums[lane] = x.mul_add(keys[lane], sums[lane]);
+            of_a[lane] = a.mul_add(keys[lane], of_a[lane]);
+        }
+        for lane in 0..TILE {
+            of_b[lane] = b.mul_add(keys[lane], of_b[lane]);
+        }
+        for lane in 0..TILE {
+            of_c[lane] = c.mul_add(keys[lane], of_c[lane]);
+        }
+        for lane in 0..TILE {
+            of_d[lane] = d.mul_add(keys[lane], of_d[lane]);
         }
     }
-    Lanes(sums.map(|sum| sum * scale))
+    sums.map(|sums| Lanes(sums.map(|sum| sum * scale)))
+}
+
+/// Adds the values of the positions from `first` on, each times its share. So many elements at a
+/// time stay in registers over all positions.
+#[inline(always)]
+fn gather(shares: &[f32], values: &Values, first: usize, dim: usize, out: &mut [f32]) {
+    const ELEMENTS: usize = 64;
+    let (wide, rest) = out.as_chunks_mut::<ELEMENTS>();
+    let n_wide = wide.len();
+    for (part, out) in wide.iter_mut().enumerate() {
+        let mut sums = *out;
+        for (at, share) in shares.iter().enumerate() {
+            let value = &values.row(first + at, dim).as_chunks::<ELEMENTS>().0[part];
+            for element in 0..ELEMENTS {
+                sums[element] = share.mul_add(value[element], sums[element]);
+            }
+        }
+        *out = sums;
+    }
+    if !rest.is_empty() {
+        for (at, share) in shares.iter().enumerate() {
+            let value = &values.row(first + at, dim)[n_wide * ELEMENTS..];
+            for (out, value) in rest.iter_mut().zip(value) {
+                *out = share.mul_add(*value, *out);
+            }
+        }
+    }
 }
 
 /// Turns scores `from ..= to` into what each counts, and gives what all must be multiplied with. A

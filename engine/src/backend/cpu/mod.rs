@@ -26,10 +26,10 @@ use crate::error::{Error, Result};
 use crate::kv::CachePlan;
 use crate::loader::Gguf;
 use attend::Look;
-use matmul::{Misfit, Pair, Precision};
+use matmul::{Misfit, Output, Pair, Precision};
 use pages::Pages;
 use pool::Pool;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 /// A weight: a matrix in its file and as products read it, or a vector decoded once.
 #[derive(Debug, Clone)]
@@ -346,22 +346,17 @@ impl Backend for Cpu {
         let blocks = attend::blocks(&step.rows);
         let (level, all) = (self.pool.level(), &queries[..]);
         let mut out = self.scratch.rows(queries.count(), width);
-        let seen: Vec<OnceLock<Vec<f32>>> = vec![OnceLock::new(); blocks.len() * heads];
-        self.pool.each(seen.len(), &|item| {
+        let places = Output::new(&mut out);
+        self.pool.each(blocks.len() * heads, &|item| {
             let (block, kv_head) = (blocks[item / heads].clone(), item % heads);
             let queries = &all[block.start * width..block.end * width];
-            let rows = &step.rows[block];
+            let rows = &step.rows[block.clone()];
             let look = Look { attention, sinks, cache, rows, kv_head, queries };
-            seen[item].get_or_init(|| look.look(level));
-        });
-        for (item, seen) in seen.into_iter().enumerate() {
-            let (block, start) = (&blocks[item / heads], item % heads * group);
-            let seen = seen.into_inner().unwrap_or_default();
-            let rows = out[block.start * width..block.end * width].chunks_exact_mut(width);
-            for (row, seen) in rows.zip(seen.chunks_exact(group)) {
-                row[start..start + group].copy_from_slice(seen);
+            for (row, seen) in block.zip(look.look(level).chunks_exact(group)) {
+                // SAFETY: no other item has this key head's part of the row.
+                unsafe { places.write(row * width + kv_head * group, seen) };
             }
-        }
+        });
         Ok(out)
     }
 

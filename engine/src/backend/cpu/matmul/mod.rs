@@ -18,11 +18,11 @@ mod output;
 
 pub use arranged::Arranged;
 pub(super) use lanes::{Lanes, fold};
+pub(super) use output::Output;
 
 use super::pool::Pool;
 use crate::quant::Format;
 use groups::{Group, Groups};
-use output::Output;
 use thiserror::Error;
 
 /// How activations enter a product.

@@ -227,6 +227,9 @@ impl Plan<'_> {
                 source.fill(group.matrix, rows, strip, panel);
             }
         }
+        for row in &group.rows {
+            self.out.fetch(row.out * self.w.rows + first, last - first);
+        }
         let walls = &mut walls[..(last - first).div_ceil(LANES)];
         sums.clear();
         sums.resize(walls.len() * n_rows, Lanes::ZERO);
