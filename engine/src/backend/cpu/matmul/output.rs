@@ -18,7 +18,7 @@ impl<'o, T: Copy> Output<'o, T> {
         Output { start: out.as_mut_ptr(), len: out.len(), slice: PhantomData }
     }
 
-    /// Asks for the memory of `len` places from `at` on, which are about to be written: a store that
+    /// Asks for the memory of `len` places from `at` on, which are soon written: a store that
     /// finds nothing in the caches waits as long as a load.
     pub(in crate::backend::cpu) fn fetch(&self, at: usize, len: usize) {
         #[cfg(target_arch = "x86_64")]
