@@ -15,7 +15,9 @@ use crate::batch::Row;
 /// Rows that share what they read of keys and values.
 pub(super) const BLOCK: usize = 8;
 /// Positions whose values are read before the next row's turn.
-const STRETCH: usize = 64;
+const STRETCH: usize = 32;
+/// More queries than these are worth copying values for.
+const FEW: usize = 2;
 
 /// One key head and the rows of one sequence that look at it.
 pub(super) struct Look<'l> {
@@ -106,8 +108,8 @@ impl Look<'_> {
         let mut out = vec![0.0; self.rows.len() * group * dim];
         for stretch in (first_tile * TILE..last + 1).step_by(STRETCH) {
             let end = (stretch + STRETCH).min(last + 1);
-            let values =
-                self.cache.values(slot, stretch..end, self.kv_head * dim, dim, &mut scratch);
+            let (start, often) = (self.kv_head * dim, queries.len() > FEW);
+            let values = self.cache.values(slot, stretch..end, start, dim, often, &mut scratch);
             let heads = scores.chunks_exact(tiles).zip(out.chunks_exact_mut(dim));
             for (index, (scores, out)) in heads.enumerate() {
                 let position = self.rows[index / group].position as usize;

@@ -136,18 +136,20 @@ impl LayerCache {
     }
 
     /// Elements `start .. start + dim` of the values of some positions, which may run over the
-    /// ring's end.
+    /// ring's end. Those that are read `often` are put side by side: as they lie, lines of several
+    /// fall on each other in the nearest cache.
     pub(super) fn values<'s>(
         &'s self,
         slot: usize,
         positions: Range<usize>,
         start: usize,
         dim: usize,
+        often: bool,
         scratch: &'s mut [f32],
     ) -> Values<'s> {
         let (first, ring, width) = (positions.start, self.plan.capacity, self.plan.width);
         let at = |position: usize| slot * self.slot_len() + position % ring * width + start;
-        let whole = first % ring + positions.len() <= ring;
+        let whole = !often && first % ring + positions.len() <= ring;
         if let (Store::F32(all), true) = (&self.values, whole) {
             let end = at(positions.end - 1) + dim;
             return Values { elements: &all[at(first)..end], stride: width, first };
