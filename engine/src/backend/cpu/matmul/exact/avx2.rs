@@ -146,12 +146,10 @@ fn stripe<const X: usize, const HALVES: usize, const MINS: bool>(
     for (b, values) in values[..n].iter().enumerate() {
         for h in 0..HALVES {
             let mut chains = [[[_mm256_setzero_ps(); 2]; X]; CHAINS];
+            for i in 0..X {
+                chains[0][i] = [_mm256_set1_ps(rows[i][b].starts[h][0]); 2];
+            }
             for (chain, whole) in chains.iter_mut().enumerate() {
-                for i in 0..X {
-                    if chain == 0 {
-                        whole[i] = [_mm256_set1_ps(rows[i][b].starts[h][chain]); 2];
-                    }
-                }
                 for four in (h * len..(h + 1) * len).step_by(4) {
                     for j in 2 * chain..2 * chain + 2 {
                         let w = &values[four + j];
@@ -180,7 +178,8 @@ fn stripe<const X: usize, const HALVES: usize, const MINS: bool>(
     }
 }
 
-/// A group of plain numbers.
+/// A group of plain numbers. Its inner loop is that of `stripe`, which was 5 to 14 per cent slower
+/// when both had it from one function.
 #[target_feature(enable = "avx2,fma")]
 fn plain<const X: usize>(wall: &Wall, x: &[&[Block]], sums: &mut [Lanes]) {
     let values = wall.values.as_chunks::<BLOCK>().0;

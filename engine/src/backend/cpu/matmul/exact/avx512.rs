@@ -40,12 +40,10 @@ fn stripe<const X: usize, const HALVES: usize, const MINS: bool>(
     for group in 0..n * HALVES {
         let (b, h) = (group / HALVES, group % HALVES);
         let mut chains = [[_mm512_setzero_ps(); X]; CHAINS];
+        for i in 0..X {
+            chains[0][i] = _mm512_set1_ps(x[i][b].starts[h][0]);
+        }
         for (chain, whole) in chains.iter_mut().enumerate() {
-            for i in 0..X {
-                if chain == 0 {
-                    whole[i] = _mm512_set1_ps(x[i][b].starts[h][chain]);
-                }
-            }
             for four in (h * len..(h + 1) * len).step_by(4) {
                 for j in 2 * chain..2 * chain + 2 {
                     let w = load(&wall.values[b * BLOCK + four + j]);
