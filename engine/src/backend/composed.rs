@@ -1,7 +1,7 @@
 //! The transformer, out of primitive verbs, with a tap after each. Written once for every family
 //! and every backend; what differs between models is read from the architecture.
 
-use super::{Backend, Pass, Source, Tap};
+use super::{Backend, Pass, Source, Tap, exactly};
 use crate::adapters::weights::{Linear, Qkv};
 use crate::adapters::{Experts, Gate};
 use crate::error::Result;
@@ -46,6 +46,36 @@ fn matmuls<B: Backend, const N: usize>(
 ) -> Result<[B::Rows; N]> {
     let weights = linear.map(|linear| (&linear.weight, linear.bias.as_ref().filter(|_| bias)));
     backend.matmuls(weights, rows, step)
+}
+
+/// The same with one matrix whose outputs are several rows.
+fn split<B: Backend, const N: usize>(
+    backend: &mut B,
+    linear: &Linear<B::Weight>,
+    bias: bool,
+    widths: [usize; N],
+    rows: &B::Rows,
+    step: &B::Step,
+) -> Result<[B::Rows; N]> {
+    let weight = (&linear.weight, linear.bias.as_ref().filter(|_| bias));
+    backend.matmul_split(weight, widths, rows, step)
+}
+
+/// All outputs, and then parts of them.
+pub fn matmul_split<B: Backend, const N: usize>(
+    backend: &mut B,
+    (weight, bias): (&B::Weight, Option<&B::Weight>),
+    widths: [usize; N],
+    rows: &B::Rows,
+    step: &B::Step,
+) -> Result<[B::Rows; N]> {
+    let all = backend.matmul(weight, bias, rows, step)?;
+    let mut start = 0;
+    let part = |width| {
+        start += width;
+        backend.slice(&all, start - width, width)
+    };
+    exactly(widths.into_iter().map(part).collect::<Result<_>>()?)
 }
 
 /// From ids to logits.
@@ -97,13 +127,8 @@ pub fn attention<B: Backend>(
     pass.tap(backend, "attn_norm", at, &normed)?;
     let [mut q, mut k, v] = match &weights.qkv {
         Qkv::Split { q, k, v } => matmuls(backend, [q, k, v], bias, &normed, pass.step)?,
-        Qkv::Fused(linear) => {
-            let all = matmul(backend, linear, bias, &normed, pass.step)?;
-            [
-                backend.slice(&all, 0, q_width)?,
-                backend.slice(&all, q_width, kv_width)?,
-                backend.slice(&all, q_width + kv_width, kv_width)?,
-            ]
+        Qkv::Fused(all) => {
+            split(backend, all, bias, [q_width, kv_width, kv_width], &normed, pass.step)?
         }
     };
     pass.tap(backend, "Qcur", at, &q)?;
@@ -163,9 +188,9 @@ fn feed_dense<B: Backend>(
     let network = &pass.weights.layers[layer].feed_forward;
     let (gate, up) = match (ffn.gate, &network.gate) {
         (Gate::Fused, _) => {
-            let both = matmul(backend, &network.up, ffn.bias, rows, pass.step)?;
-            let gate = backend.slice(&both, 0, ffn.n_ff)?;
-            (Some(gate), backend.slice(&both, ffn.n_ff, ffn.n_ff)?)
+            let widths = [ffn.n_ff, ffn.n_ff];
+            let [gate, up] = split(backend, &network.up, ffn.bias, widths, rows, pass.step)?;
+            (Some(gate), up)
         }
         (_, Some(gate)) => {
             let both = [&network.up, gate];

@@ -30,6 +30,11 @@ pub enum Source {
     Slot,
 }
 
+/// As many rows as there are to be.
+fn exactly<R, const N: usize>(all: Vec<R>) -> Result<[R; N]> {
+    all.try_into().map_err(|all: Vec<_>| Error::Usage(format!("{} of {N} products", all.len())))
+}
+
 /// What a pass works on: everything but the rows themselves.
 pub struct Pass<'p, B: Backend> {
     /// What the model is.
@@ -202,8 +207,18 @@ pub trait Backend: Sized {
         step: &Self::Step,
     ) -> Result<[Self::Rows; N]> {
         let product = |(weight, bias)| self.matmul(weight, bias, rows, step);
-        let all: Vec<Self::Rows> = weights.into_iter().map(product).collect::<Result<_>>()?;
-        all.try_into().map_err(|all: Vec<_>| Error::Usage(format!("{} of {N} products", all.len())))
+        exactly(weights.into_iter().map(product).collect::<Result<_>>()?)
+    }
+
+    /// Multiplies with one matrix whose outputs are several rows', of these widths.
+    fn matmul_split<const N: usize>(
+        &mut self,
+        weight: (&Self::Weight, Option<&Self::Weight>),
+        widths: [usize; N],
+        rows: &Self::Rows,
+        step: &Self::Step,
+    ) -> Result<[Self::Rows; N]> {
+        composed::matmul_split(self, weight, widths, rows, step)
     }
 
     /// Elements `start .. start + width` of each row.

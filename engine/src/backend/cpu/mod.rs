@@ -18,7 +18,7 @@ pub use cache::Cache;
 pub use rows::{Rows, Scratch};
 pub use weight::Weight;
 
-use super::{Backend, Source};
+use super::{Backend, Source, composed, exactly};
 use crate::adapters::weights::NormWeights;
 use crate::adapters::{Activation, Attention, Norm, Role, Rope};
 use crate::batch::{Batch, Row};
@@ -26,7 +26,7 @@ use crate::error::{Error, Result};
 use crate::kv::CachePlan;
 use crate::loader::Gguf;
 use attend::Look;
-use matmul::{Misfit, Output, Pair, Precision};
+use matmul::{Matrices, Misfit, Output, Pair, Precision};
 use pages::Pages;
 use pool::Pool;
 use std::sync::Arc;
@@ -115,6 +115,21 @@ impl Cpu {
         let (from, rows) = (rows.width(), &rows[..]);
         self.parts(&mut out, width, &|row, out| make(&rows[row * from..][..from], out));
         out
+    }
+
+    /// The rows times each matrix, plus its bias.
+    fn products(&self, of: Vec<(Matrices, Option<&[f32]>)>, rows: &Rows) -> Result<Vec<Rows>> {
+        let mut outs: Vec<Rows> =
+            of.iter().map(|(w, _)| self.scratch.rows(rows.count(), w.rows())).collect();
+        let products = of.iter().zip(&mut outs).map(|((w, _), out)| (*w, &mut out[..])).collect();
+        matmul::matmuls(&self.pool, self.precision, rows, products).map_err(misfit)?;
+        for ((_, bias), out) in of.iter().zip(&mut outs) {
+            if let Some(bias) = bias {
+                let width = out.width();
+                self.parts(out, width, &|_, row| ops::add(row, bias));
+            }
+        }
+        Ok(outs)
     }
 
     /// Calls `work` for every `len` numbers of `out`, on all threads if that is worth waking them.
@@ -277,20 +292,33 @@ impl Backend for Cpu {
         rows: &Rows,
         _: &Step,
     ) -> Result<[Rows; N]> {
-        let width = |weight: &Tensor| weight.matrix().map_or(0, |weight| weight.rows);
-        let mut outs = weights.map(|(weight, _)| self.scratch.rows(rows.count(), width(weight)));
         let mut products = Vec::with_capacity(N);
-        for ((weight, _), out) in weights.iter().zip(&mut outs) {
-            products.push((weight.matrix()?.matrices(1)?, &mut out[..]));
+        for (weight, bias) in weights {
+            let bias = bias.map(Tensor::vector).transpose()?;
+            products.push((weight.matrix()?.matrices(1)?, bias));
         }
-        matmul::matmuls(&self.pool, self.precision, rows, products).map_err(misfit)?;
-        for ((_, bias), out) in weights.iter().zip(&mut outs) {
-            if let Some(bias) = bias {
-                let (bias, width) = (bias.vector()?, out.width());
-                self.parts(out, width, &|_, row| ops::add(row, bias));
-            }
+        exactly(self.products(products, rows)?)
+    }
+
+    fn matmul_split<const N: usize>(
+        &mut self,
+        (weight, bias): (&Tensor, Option<&Tensor>),
+        widths: [usize; N],
+        rows: &Rows,
+        step: &Step,
+    ) -> Result<[Rows; N]> {
+        let all = weight.matrix()?.matrices(1)?;
+        let values = bias.map(Tensor::vector).transpose()?;
+        let (mut products, mut start) = (Vec::with_capacity(N), 0);
+        for width in widths {
+            let own = start..start + width;
+            let Some(some) = all.some(own.clone()) else {
+                return composed::matmul_split(self, (weight, bias), widths, rows, step);
+            };
+            products.push((some, values.map(|values| &values[own])));
+            start += width;
         }
-        Ok(outs)
+        exactly(self.products(products, rows)?)
     }
 
     fn slice(&mut self, rows: &Rows, start: usize, width: usize) -> Result<Rows> {

@@ -1,5 +1,5 @@
-//! Everything that happens to a row alone, but for matrices. Sums run in f64 and in order, so that
-//! no bit depends on anything but the row.
+//! Everything that happens to a row alone, but for matrices. Sums run in f64 and in an order of
+//! their own, so that no bit depends on anything but the row.
 
 use super::level::Level;
 use super::math;
@@ -12,10 +12,9 @@ pub(super) fn norm(norm: Norm, weight: &[f32], bias: Option<&[f32]>, row: &[f32]
     let count = row.len() as f64;
     let mean = match norm.kind {
         NormKind::Rms => 0.0,
-        NormKind::Layer => row.iter().map(|x| f64::from(*x)).sum::<f64>() / count,
+        NormKind::Layer => sum(row, |x| x) / count,
     };
-    let square = |x: &f32| (f64::from(*x) - mean) * (f64::from(*x) - mean);
-    let variance = row.iter().map(square).sum::<f64>() / count;
+    let variance = sum(row, |x| (x - mean) * (x - mean)) / count;
     let scale = 1.0 / (variance + f64::from(norm.epsilon)).sqrt();
     for (out, (x, weight)) in out.iter_mut().zip(row.iter().zip(weight)) {
         *out = ((f64::from(*x) - mean) * scale) as f32 * weight;
@@ -23,6 +22,20 @@ pub(super) fn norm(norm: Norm, weight: &[f32], bias: Option<&[f32]>, row: &[f32]
     if let Some(bias) = bias {
         add(out, bias);
     }
+}
+
+/// The sum of a function of each number. Every eighth has a sum of its own, because one alone would
+/// wait for each addition.
+#[inline(always)]
+fn sum(row: &[f32], of: impl Fn(f64) -> f64) -> f64 {
+    let (eights, rest) = row.as_chunks::<8>();
+    let mut sums = [0.0; 8];
+    for eight in eights.iter().map(|eight| &eight[..]).chain([rest]) {
+        for (sum, x) in sums.iter_mut().zip(eight) {
+            *sum += of(f64::from(*x));
+        }
+    }
+    sums.iter().sum()
 }
 
 /// Adds a row to a row.

@@ -22,7 +22,9 @@ pub(super) use output::Output;
 
 use super::pool::Pool;
 use crate::quant::Format;
+use arranged::EIGHT;
 use groups::{Group, Groups};
+use std::ops::Range;
 use thiserror::Error;
 
 /// How activations enter a product.
@@ -110,6 +112,22 @@ impl<'m> Matrices<'m> {
         Ok(Matrices { format, n_matrices, rows, cols, row_bytes, bytes, eights: false })
     }
 
+    /// Outputs of one matrix.
+    pub(super) fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Some rows of a single matrix, if it has them and they lie so that they can be read alone.
+    pub(super) fn some(self, rows: Range<usize>) -> Option<Self> {
+        let eight = if self.eights { EIGHT } else { 1 };
+        let last = rows.end.next_multiple_of(eight);
+        let bytes = self.bytes.get(rows.start * self.row_bytes..last * self.row_bytes)?;
+        if self.n_matrices != 1 || !rows.start.is_multiple_of(eight) {
+            return None;
+        }
+        Some(Matrices { rows: rows.len(), bytes, ..self })
+    }
+
     /// The blocks of one row, where rows lie one after the other.
     fn row(&self, matrix: usize, row: usize) -> &'m [u8] {
         debug_assert!(!self.eights);
@@ -118,9 +136,9 @@ impl<'m> Matrices<'m> {
 
     /// The blocks of eight rows from `first` on, where they lie together.
     fn eight(&self, matrix: usize, first: usize) -> &'m [u8] {
-        debug_assert!(self.eights && first.is_multiple_of(arranged::EIGHT));
-        let rows = self.rows.next_multiple_of(arranged::EIGHT);
-        let bytes = arranged::EIGHT * self.row_bytes;
+        debug_assert!(self.eights && first.is_multiple_of(EIGHT));
+        let rows = self.rows.next_multiple_of(EIGHT);
+        let bytes = EIGHT * self.row_bytes;
         &self.bytes[(matrix * rows + first) * self.row_bytes..][..bytes]
     }
 }
