@@ -39,6 +39,7 @@ impl Loading {
     /// Queues the copy of a tensor's bytes, all of which have been read when this returns.
     pub(super) fn copy(&self, file: &Gguf, info: &TensorInfo, to: &Buffer) -> Result<()> {
         let bytes = to.bytes();
+        self.stream.clear_rest(to)?;
         if bytes < SMALL {
             return self.stream.upload(file.view(info).data, to, 0);
         }

@@ -98,9 +98,7 @@ impl Buffer {
     pub fn new(context: &Arc<Context>, owner: Owner, what: &str, bytes: usize) -> Result<Buffer> {
         context.alive()?;
         let mut address = 0;
-        // An empty tensor still gets an address, so that no caller has to think of it; and kernels
-        // that copy sixteen bytes at a time may read the last of them.
-        let asked = bytes.max(1).next_multiple_of(GRAIN);
+        let asked = allocated(bytes);
         // SAFETY: `address` outlives the call.
         let code = context.answer(|driver| unsafe { (driver.allocate)(&mut address, asked) });
         if fault::is_out_of_memory(code) {
@@ -121,6 +119,11 @@ impl Buffer {
     /// How long it is.
     pub fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// How much was allocated for it.
+    pub(super) fn allocated(&self) -> usize {
+        allocated(self.bytes)
     }
 
     /// Whose it is.
@@ -163,6 +166,12 @@ impl Drop for Buffer {
 
 /// What kernels copy at a time.
 const GRAIN: usize = 16;
+
+/// An empty tensor still gets an address, so that no caller has to think of it; and kernels that
+/// copy sixteen bytes at a time may read the last of them.
+fn allocated(bytes: usize) -> usize {
+    bytes.max(1).next_multiple_of(GRAIN)
+}
 
 /// Host memory that the device copies from and to at full speed.
 pub struct Pinned {

@@ -122,6 +122,19 @@ impl Stream {
         })
     }
 
+    /// Sets to zero what was allocated behind the end of `to` so that kernels may copy it.
+    pub(super) fn clear_rest(&self, to: &Buffer) -> Result<()> {
+        let rest = to.allocated() - to.bytes();
+        if rest == 0 {
+            return Ok(());
+        }
+        self.context.call("fill device memory", |driver| {
+            let end = to.address() + to.bytes() as u64;
+            // SAFETY: the range is what the buffer has behind its end.
+            unsafe { (driver.set_bytes)(end, 0, rest, self.raw) }
+        })
+    }
+
     /// Lets this stream wait until `event` has happened.
     pub fn wait(&self, event: &Event) -> Result<()> {
         self.context.call("wait for an event", |driver| {
