@@ -1,109 +1,66 @@
 // From a row of logits to the next token's id, which becomes the token of the row that follows and
 // is told to the host: the largest, or one drawn at a temperature. The same function as the
 // sampler's, to the bit (engine/src/sampler: weights.rs, candidates.rs, rank.rs, philox.rs).
+#include "choose.cuh"
 #include "math.cuh"
 #include "step.cuh"
 
-constexpr u32 NO_NUMBER = 0xfffffffeu;
-constexpr int LARGEST_THREADS = 1024, BLOCK = 256, LANES = 8, MOST_SUMS = 4096;
+constexpr int BLOCK = 256, LANES = 8, MOST_SUMS = 4096;
 
 struct Largest {
     float logit;
     u32 id;
 };
 
-// Of equals the lower id.
+// Of equals the lower id. What is no number is larger than all, and has no id.
 __device__ __forceinline__ Largest larger(Largest a, Largest b) {
+    if (a.id == NO_NUMBER || b.id == NO_NUMBER) return {0.0f, NO_NUMBER};
     return b.logit > a.logit || (b.logit == a.logit && b.id < a.id) ? b : a;
 }
 
-__device__ __forceinline__ void tell(u32 *told, u32 id) {
-    if (told) *(volatile u32 *)told = id;
+// The largest of what the threads of a block have, in thread 0.
+__device__ __forceinline__ Largest largest_of_block(Largest own) {
+    __shared__ Largest found[BLOCK / 32];
+    auto of_warp = [&] {
+#pragma unroll
+        for (int step = 16; step > 0; step /= 2) {
+            Largest other = {__shfl_xor_sync(0xffffffffu, own.logit, step),
+                             __shfl_xor_sync(0xffffffffu, own.id, step)};
+            own = larger(own, other);
+        }
+    };
+    of_warp();
+    if (threadIdx.x % 32 == 0) found[threadIdx.x / 32] = own;
+    __syncthreads();
+    own = threadIdx.x < BLOCK / 32 ? found[threadIdx.x] : Largest{-infinity(), NO_ID};
+    if (threadIdx.x < 32) of_warp();
+    return own;
 }
 
-// One block. `best` is the largest's id for draw_f32; NO_NUMBER if any logit is not finite. Without
-// `next` it is only left there.
-extern "C" __global__ void __launch_bounds__(LARGEST_THREADS)
-    largest_f32(const float *logits, u32 *best, u32 *next, u32 *told, u32 n) {
-    __shared__ Largest found[LARGEST_THREADS];
-    Largest most = {__uint_as_float(0xFF800000), NO_NUMBER};
-    bool odd = false;
-    for (u32 i = threadIdx.x; i < n; i += LARGEST_THREADS) {
+// The largest of every gridDim-th 256 logits; NO_NUMBER if any is not finite. Grid: parts.
+extern "C" __global__ void __launch_bounds__(BLOCK)
+    largest_parts_f32(Largest *parts, const float *logits, u32 n) {
+    Largest most = {-infinity(), NO_ID};
+#pragma unroll 4
+    for (u32 i = blockIdx.x * BLOCK + threadIdx.x; i < n; i += gridDim.x * BLOCK) {
         float logit = logits[i];
-        odd |= !(fabsf(logit) <= 3.402823466e38f);
-        most = larger(most, Largest{logit, i});
+        most = larger(most, Largest{logit, finite(logit) ? i : NO_NUMBER});
     }
-    found[threadIdx.x] = most;
-    odd = __syncthreads_or(odd);
-    for (u32 half = LARGEST_THREADS / 2; half; half /= 2) {
-        if (threadIdx.x < half)
-            found[threadIdx.x] = larger(found[threadIdx.x], found[threadIdx.x + half]);
-        __syncthreads();
-    }
+    most = largest_of_block(most);
+    if (threadIdx.x == 0) parts[blockIdx.x] = most;
+}
+
+// One block. `best` is the largest's id for draw_f32; without `next` it is only left there.
+extern "C" __global__ void __launch_bounds__(BLOCK)
+    largest_f32(const Largest *parts, u32 *best, u32 *next, u32 *told, u32 count) {
+    Largest most = {-infinity(), NO_ID};
+    for (u32 i = threadIdx.x; i < count; i += BLOCK) most = larger(most, parts[i]);
+    most = largest_of_block(most);
     if (threadIdx.x) return;
-    u32 id = odd ? NO_NUMBER : found[0].id;
-    *best = id;
+    *best = most.id;
     if (!next) return;
-    *next = odd ? 0 : id;
-    tell(told, id);
-}
-
-// A float's bits as an integer that orders the same way; both zeros are one number.
-__device__ __forceinline__ u32 ordered(float v) {
-    u32 bits = __float_as_uint(v + 0.0f);
-    return bits >> 31 ? ~bits : bits | 0x80000000u;
-}
-
-struct Candidate {
-    u32 key, id;
-};
-
-__device__ __forceinline__ bool before(Candidate a, Candidate b) {
-    return a.key > b.key || (a.key == b.key && a.id < b.id);
-}
-
-// The k <= 1024 largest of n > k logits, of equals the lower ids: told[1 + 2i] is an id and what
-// follows it the logit's bits, by falling logit; told[0] says k when all of them are there,
-// NO_NUMBER if any logit is not finite, and 0 if equals are too many to be put in order here. One
-// block: among the threads' largest the k-th bounds what can be among the k largest of all.
-extern "C" __global__ void __launch_bounds__(LARGEST_THREADS)
-    likeliest_f32(const float *logits, u32 *told, u32 n, u32 k) {
-    constexpr u32 ROOM = 2048;
-    __shared__ u32 tops[LARGEST_THREADS], bound, count;
-    __shared__ Candidate near[ROOM];
-    u32 self = threadIdx.x, top = 0, better = 0;
-    bool odd = false;
-    for (u32 i = self; i < n; i += LARGEST_THREADS) {
-        float logit = logits[i];
-        odd |= !(fabsf(logit) <= 3.402823466e38f);
-        top = max(top, ordered(logit));
-    }
-    tops[self] = top;
-    if (self == 0) count = 0;
-    odd = __syncthreads_or(odd);
-    for (u32 i = 0; i < LARGEST_THREADS; i++)
-        better += before(Candidate{tops[i], i}, Candidate{top, self});
-    if (better == k - 1) bound = top;
-    __syncthreads();
-    for (u32 i = self; i < n; i += LARGEST_THREADS) {
-        u32 key = ordered(logits[i]);
-        if (key < bound) continue;
-        // Whole numbers only, and whoever comes first: ranks below do not depend on places.
-        u32 place = atomicInc(&count, ~0u);
-        if (place < ROOM) near[place] = Candidate{key, i};
-    }
-    __syncthreads();
-    bool fits = count <= ROOM;
-    for (u32 i = self; fits && i < count; i += LARGEST_THREADS) {
-        u32 rank = 0;
-        for (u32 j = 0; j < count; j++) rank += before(near[j], near[i]);
-        if (rank >= k) continue;
-        *(volatile u32 *)(told + 1 + 2 * rank) = near[i].id;
-        *(volatile u32 *)(told + 2 + 2 * rank) = __float_as_uint(logits[near[i].id]);
-    }
-    __threadfence_system();
-    __syncthreads();
-    if (self == 0) tell(told, odd ? NO_NUMBER : fits ? k : 0);
+    *next = most.id == NO_NUMBER ? 0 : most.id;
+    tell(told, most.id);
 }
 
 // e^x for x <= 0, as weights.rs has it.
@@ -165,47 +122,53 @@ __device__ __forceinline__ double uniform(u64 seed, u64 position) {
     return static_cast<double>(word >> 11) / 9007199254740992.0;
 }
 
-// Where the sum of the parts first exceeds *target, which becomes what is left for that part; the
-// last part that weighs anything if rounding keeps the sum below.
-__device__ u32 passes(const double *parts, u32 count, double *target) {
-    double sum = 0.0, left = 0.0;
-    u32 place = 0;
-    for (u32 i = 0; i < count; i++) {
-        if (!(parts[i] > 0.0)) continue;
-        place = i, left = *target - sum;
-        sum += parts[i];
-        if (sum > *target) break;
+// In place of each of a block's parts, their sum so far: one after the other, as the sampler adds.
+__device__ __forceinline__ void add_up(double *parts, u32 count) {
+    __syncthreads();
+    if (threadIdx.x == 0) {
+        double sum = 0.0;
+#pragma unroll 8
+        for (u32 i = 0; i < count; i++) sum += parts[i], parts[i] = sum;
     }
-    *target = left;
+    __syncthreads();
+}
+
+// Where sums first exceed *target, which becomes what is left for that part; the last part that
+// weighs anything (`weighs(i)`) if rounding keeps them below. All threads of the block.
+template <class Weighs>
+__device__ __forceinline__ u32 passes(const double *sums, u32 count, double *target,
+                                      Weighs weighs) {
+    __shared__ u32 first, last;
+    if (threadIdx.x == 0) first = NO_ID, last = 0;
+    __syncthreads();
+    for (u32 i = threadIdx.x; i < count; i += BLOCK) {
+        if (sums[i] > *target) atomicMin(&first, i);
+        if (weighs(i)) atomicMax(&last, i);
+    }
+    __syncthreads();
+    u32 place = first == NO_ID ? last : first;
+    *target -= place ? sums[place - 1] : 0.0;
     return place;
 }
 
-// One block. The draw of the token behind row `row`.
+// One block. The draw of the token behind row `row`; `sums` are those of `weigh_f32`.
 extern "C" __global__ void __launch_bounds__(BLOCK)
     draw_f32(const double *sums, const float *logits, const u32 *best, u32 *next, u32 *told,
              const Row *row, u64 seed, u32 n, float temperature) {
     __shared__ double parts[MOST_SUMS];
-    __shared__ u32 chosen;
-    __shared__ double rest;
-    u32 id = *best, count = (n + BLOCK - 1) / BLOCK;
+    u32 id = *best, blocks = (n + BLOCK - 1) / BLOCK;
     if (id != NO_NUMBER) {
-        for (u32 i = threadIdx.x; i < count; i += BLOCK) parts[i] = sums[i];
-        __syncthreads();
-        if (threadIdx.x == 0) {
-            double total = 0.0;
-            for (u32 i = 0; i < count; i++) total += parts[i];
-            rest = uniform(seed, static_cast<u64>(row->position) + 1) * total;
-            chosen = passes(parts, count, &rest);
-        }
-        __syncthreads();
+        for (u32 i = threadIdx.x; i < blocks; i += BLOCK) parts[i] = sums[i];
+        add_up(parts, blocks);
+        double target = uniform(seed, static_cast<u64>(row->position) + 1) * parts[blocks - 1];
+        u32 chosen = passes(parts, blocks, &target, [&](u32 i) { return sums[i] > 0.0; });
         u32 from = chosen * BLOCK, i = from + threadIdx.x;
+        double own = i < n ? weight(logits, i, id, temperature) : 0.0;
         __syncthreads();
-        parts[threadIdx.x] = i < n ? weight(logits, i, id, temperature) : 0.0;
-        __syncthreads();
-        if (threadIdx.x == 0) {
-            double left = rest;
-            id = from + passes(parts, min(n - from, static_cast<u32>(BLOCK)), &left);
-        }
+        parts[threadIdx.x] = own;
+        add_up(parts, BLOCK);
+        u32 count = min(n - from, static_cast<u32>(BLOCK));
+        id = from + passes(parts, count, &target, [&](u32) { return own > 0.0; });
     }
     if (threadIdx.x) return;
     *next = id == NO_NUMBER ? 0 : id;

@@ -7,6 +7,8 @@
 #include "turn.cuh"
 
 constexpr u32 THREADS = 128, MAX_DIM = 256, MAX_TILE = 64;
+// Elements of a head that a thread has at most.
+constexpr u32 EACH = MAX_DIM / THREADS;
 
 struct Heads {
     u32 heads, kv_heads, dim, window, capacity;
@@ -120,18 +122,27 @@ __device__ __forceinline__ void fold(Share &share, const float *scores, float *p
 // Adds what the threads hold and writes what the share found.
 __device__ __forceinline__ void finish(const Share &share, float *room, float *out, u32 dim) {
     u32 columns = dim > 128 ? 64 : dim > 64 ? 32 : 16, column = threadIdx.x % columns;
+    float4 *all = reinterpret_cast<float4 *>(room);
     __syncthreads();
-#pragma unroll
-    for (int i = 0; i < 4; i++) room[threadIdx.x * 4 + i] = share.values[i];
+    all[threadIdx.x] =
+        make_float4(share.values[0], share.values[1], share.values[2], share.values[3]);
     __syncthreads();
     if (threadIdx.x == 0) out[0] = share.top, out[1] = share.sum;
     if (threadIdx.x >= columns || 4 * column >= dim) return;
+    // Read before any is added: what is read and then added, one by one, waits each time.
+    float4 parts[THREADS / 16];
 #pragma unroll
-    for (int i = 0; i < 4; i++) {
-        float sum = 0.0f;
-        for (u32 from = column; from < THREADS; from += columns) sum += room[from * 4 + i];
-        out[4 + 4 * column + i] = sum;
+    for (u32 i = 0; i < THREADS / 16; i++) {
+        u32 from = column + i * columns;
+        if (from < THREADS) parts[i] = all[from];
     }
+    float4 sum = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+#pragma unroll
+    for (u32 i = 0; i < THREADS / 16; i++) {
+        if (column + i * columns >= THREADS) break;
+        sum.x += parts[i].x, sum.y += parts[i].y, sum.z += parts[i].z, sum.w += parts[i].w;
+    }
+    *reinterpret_cast<float4 *>(out + 4 + 4 * column) = sum;
 }
 
 // What the threads of a block share beside keys and values.
@@ -162,9 +173,25 @@ __device__ __forceinline__ void attend(Shared &shared, float *partial, const flo
     u32 kept = fresh.keys ? min(end, row.position) : end;
     tile.load(begin, max(begin, split.seen), max(min(begin + span, kept), split.seen));
     wait_for_last();
+    // All that other kernels made is asked for before any of it is looked at: one way there, not
+    // three.
     u64 from = static_cast<u64>(blockIdx.z) * stride;
-    for (u32 d = threadIdx.x; d < dim; d += THREADS) {
-        query[d] = turned(fresh.turn, queries + from + head * dim, blockIdx.z, d);
+    u64 own_from = static_cast<u64>(blockIdx.z) * fresh.stride + column;
+    bool owns = fresh.keys && end == row.position + 1;
+    float own_keys[EACH], own_values[EACH], own_query[EACH];
+#pragma unroll
+    for (u32 i = 0; i < EACH; i++) {
+        u32 d = threadIdx.x + i * THREADS;
+        if (d >= dim) break;
+        own_query[i] = turned(fresh.turn, queries + from + head * dim, blockIdx.z, d);
+        if (!owns) continue;
+        own_keys[i] = turned(fresh.turn, fresh.keys + own_from, blockIdx.z, d);
+        own_values[i] = fresh.values[own_from + d];
+    }
+#pragma unroll
+    for (u32 i = 0; i < EACH; i++) {
+        u32 d = threadIdx.x + i * THREADS;
+        if (d < dim) query[d] = own_query[i];
     }
     Share share = {__uint_as_float(0xFF800000), 0.0f, {}};
     for (u32 base = begin; base < end; base += span) {
@@ -173,12 +200,13 @@ __device__ __forceinline__ void attend(Shared &shared, float *partial, const flo
             __syncthreads();
             tile.load(base, base, min(base + span, kept));
         }
-        if (fresh.keys && row.position - base < span) {
+        if (owns && row.position - base < span) {
             u32 own = (row.position - base) * dim;
-            for (u32 d = threadIdx.x; d < dim; d += THREADS) {
-                u64 at = static_cast<u64>(blockIdx.z) * fresh.stride + column;
-                Stored key = Kv::stored(turned(fresh.turn, fresh.keys + at, blockIdx.z, d));
-                Stored value = Kv::stored(fresh.values[at + d]);
+#pragma unroll
+            for (u32 i = 0; i < EACH; i++) {
+                u32 d = threadIdx.x + i * THREADS;
+                if (d >= dim) break;
+                Stored key = Kv::stored(own_keys[i]), value = Kv::stored(own_values[i]);
                 tile_keys[own + d] = key, tile_values[own + d] = value;
                 if (head % group == 0) {
                     keys[tile.at(row.position) + d] = key;

@@ -178,8 +178,17 @@ __device__ __forceinline__ void leave(Lane &lane, Found &found) {
 __device__ __forceinline__ float total(const Found *found, u32 parts, u32 tile, u32 row,
                                        u32 output) {
     float sum = 0.0f;
-#pragma unroll 4
-    for (u32 part = 0; part < parts; part++) sum += found[part][tile][row][output];
+    // Eight are read before the first of them is added: each alone would be waited for.
+#pragma unroll 1
+    for (u32 part = 0; part < parts; part += 8) {
+        float some[8];
+#pragma unroll
+        for (u32 i = 0; i < 8; i++) {
+            some[i] = part + i < parts ? found[part + i][tile][row][output] : 0.0f;
+        }
+#pragma unroll
+        for (u32 i = 0; i < 8; i++) sum += some[i];
+    }
     return sum;
 }
 

@@ -24,3 +24,8 @@ __device__ __forceinline__ u16 f16_of_f32(float value) {
 __device__ __forceinline__ float f32_of_bf16(u16 bits) {
     return __uint_as_float(static_cast<u32>(bits) << 16);
 }
+
+// Asks for a line of memory to be brought to the second-level cache.
+__device__ __forceinline__ void l2_prefetch(const void *at) {
+    asm volatile("prefetch.global.L2 [%0];" ::"l"(at) : "memory");
+}

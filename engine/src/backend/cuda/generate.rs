@@ -212,7 +212,8 @@ impl Cuda {
         };
         let ids = self.take(&mut told, words)?;
         self.told = Some(told);
-        self.ops.choose.likeliest(&self.stream, logits, ids.address(0), k as u32)?;
+        let told = ids.address(0);
+        self.ops.likeliest.run(&self.stream, &self.scratch, logits, told, k as u32)?;
         match ids.wait(0)? {
             Some(count) if count as usize == k => {
                 let word = |at| ids.wait(at).map(|word| word.unwrap_or(NO_NUMBER));

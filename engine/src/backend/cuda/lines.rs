@@ -6,8 +6,9 @@ use super::backend::Cuda;
 use super::kv::Cache;
 use super::layout::Layout;
 use super::module::Argument;
-use super::ops::{Fresh, From, Line, Matrix, Ops, Shares, Which};
+use super::ops::{Fresh, From, Line, Matrix, Moved, Ops, Shares, Which};
 use super::rows::{Piece, Rows, Scratch};
+use super::step::Address;
 use super::stream::{Graph, Stream};
 use super::tensor::Tensor;
 use crate::adapters::weights::{LayerWeights, Linear, Qkv, Weights};
@@ -236,15 +237,15 @@ impl Cuda {
         if let Some(table) = weights.position_embd.as_ref().filter(|_| learned) {
             embed.positions(stream, &room.stream, table, step)?;
         }
-        let copies = &self.ops.rows;
-        copies.bring(stream, room.step.at(0), step.rows_address(), 4 * step.rows)?;
+        let moved = |to, from: Address, words| Moved { to, from: from.bits(), words };
+        let mut pieces = vec![moved(room.step.at(0), step.rows_address(), 4 * step.rows)];
         for (table, pairs) in step.pairs().iter().enumerate() {
             let (cosines, sines) = step.angles(table).ok_or_else(|| missing("angles"))?;
             let (to_cosines, to_sines) = room.angles(step.pairs(), table);
-            copies.bring(stream, to_cosines, cosines, step.rows * pairs)?;
-            copies.bring(stream, to_sines, sines, step.rows * pairs)?;
+            pieces.push(moved(to_cosines, cosines, step.rows * pairs));
+            pieces.push(moved(to_sines, sines, step.rows * pairs));
         }
-        Ok(())
+        self.ops.rows.bring(stream, &pieces)
     }
 
     fn record(&self, room: &Room, pass: &Pass<'_, Cuda>) -> Result<Graph> {

@@ -10,14 +10,16 @@ use crate::backend::cuda::step::Step;
 use crate::backend::cuda::stream::Stream;
 use crate::error::{Error, Result};
 
-/// `LARGEST_THREADS`, `BLOCK` and `MOST_SUMS` of the kernels.
-const LARGEST_THREADS: u32 = 1024;
+/// `BLOCK` and `MOST_SUMS` of the kernels, and bytes of what each block says is largest.
 const BLOCK: u32 = 256;
 const MOST_SUMS: usize = 4096;
+const LARGEST_BYTES: usize = 8;
+/// Blocks that look for the largest logit side by side.
+const PARTS: usize = 128;
 
 pub(in crate::backend::cuda) struct Choose {
+    parts: Function,
     largest: Function,
-    likeliest: Function,
     weigh: Function,
     draw: Function,
 }
@@ -26,23 +28,11 @@ impl Choose {
     pub(super) fn new(kernels: &Kernels) -> Result<Choose> {
         let find = |symbol: &str| kernels.function("choose", symbol);
         Ok(Choose {
+            parts: find("largest_parts_f32")?,
             largest: find("largest_f32")?,
-            likeliest: find("likeliest_f32")?,
             weigh: find("weigh_f32")?,
             draw: find("draw_f32")?,
         })
-    }
-
-    /// The `k` largest of the only row of logits, told to the words at `told`.
-    pub(in crate::backend::cuda) fn likeliest(
-        &self,
-        stream: &Stream,
-        logits: &Rows,
-        told: u64,
-        k: u32,
-    ) -> Result<()> {
-        let launch = self.likeliest.launch().block(LARGEST_THREADS, 1).arg(logits);
-        launch.arg(told).arg(small(logits.width())?).arg(k).on(stream)
     }
 
     /// What follows the only row of `step`, of which `logits` are.
@@ -60,10 +50,13 @@ impl Choose {
         if sums > MOST_SUMS {
             return Err(Error::Usage(format!("{width} logits to choose among")));
         }
-        let best = scratch.piece(4)?;
+        let count = PARTS.min(sums);
+        let (best, largest) = (scratch.piece(4)?, scratch.piece(LARGEST_BYTES * count)?);
+        let launch = self.parts.launch().grid(count, 1, 1).block(BLOCK, 1);
+        launch.arg(&largest).arg(logits).arg(n).on(stream)?;
         let next = if drawn { 0 } else { to.next };
-        let launch = self.largest.launch().block(LARGEST_THREADS, 1).arg(logits).arg(&best);
-        launch.arg(next).arg(to.told).arg(n).on(stream)?;
+        let launch = self.largest.launch().block(BLOCK, 1).arg(&largest).arg(&best);
+        launch.arg(next).arg(to.told).arg(small(count)?).on(stream)?;
         if !drawn {
             return Ok(());
         }

@@ -10,6 +10,7 @@ mod choose;
 mod embed;
 mod expert_matmul;
 mod expert_matmul_fast;
+mod likeliest;
 mod line;
 mod matmul;
 mod matmul_fast;
@@ -32,6 +33,7 @@ pub(super) use matmul::TILE;
 pub(super) use matmul_fast::{Factors, TOKENS};
 pub(super) use read::read_speed;
 pub(super) use round::Rounded;
+pub(super) use rows::Moved;
 
 use super::kernels::Kernels;
 use super::layout::PACKED;
@@ -51,6 +53,7 @@ pub(super) struct Ops {
     pub(super) embed: embed::Embed,
     pub(super) expert_matmul: expert_matmul::ExpertMatmul,
     pub(super) expert_matmul_fast: expert_matmul_fast::ExpertMatmulFast,
+    pub(super) likeliest: likeliest::Likeliest,
     pub(super) line: Line,
     pub(super) matmul: matmul::Matmul,
     pub(super) matmul_fast: matmul_fast::MatmulFast,
@@ -78,6 +81,7 @@ const STEMS: &[&str] = &[
     "expert_matmul_fast",
     "expert_matmul_prompt",
     "group",
+    "likeliest",
     "line_attend",
     "line_product",
     "matmul",
@@ -108,6 +112,7 @@ impl Ops {
             embed: embed::Embed::new(kernels)?,
             expert_matmul: expert_matmul::ExpertMatmul::new(kernels)?,
             expert_matmul_fast: expert_matmul_fast::ExpertMatmulFast::new(kernels)?,
+            likeliest: likeliest::Likeliest::new(kernels)?,
             matmul: matmul::Matmul::new(kernels, &line)?,
             line,
             matmul_fast: matmul_fast::MatmulFast::new(kernels)?,

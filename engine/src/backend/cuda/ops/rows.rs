@@ -2,13 +2,23 @@
 
 use super::{blocks, small};
 use crate::backend::cuda::kernels::Kernels;
-use crate::backend::cuda::module::{Argument, Function};
+use crate::backend::cuda::module::Function;
 use crate::backend::cuda::rows::Rows;
 use crate::backend::cuda::step::Step;
 use crate::backend::cuda::stream::Stream;
 use crate::error::{Error, Result};
 
 const THREADS: u32 = 128;
+
+/// Places that are copied in one launch.
+const PLACES: usize = 3;
+
+/// Words from one address to another.
+pub(in crate::backend::cuda) struct Moved {
+    pub(in crate::backend::cuda) to: u64,
+    pub(in crate::backend::cuda) from: u64,
+    pub(in crate::backend::cuda) words: usize,
+}
 
 pub(in crate::backend::cuda) struct Copies {
     slice: Function,
@@ -41,16 +51,17 @@ impl Copies {
         launch.arg(small(width)?).arg(small(x.width())?).on(stream)
     }
 
-    /// A few words from one address to another.
-    pub(in crate::backend::cuda) fn bring(
-        &self,
-        stream: &Stream,
-        to: u64,
-        from: impl Argument,
-        words: usize,
-    ) -> Result<()> {
-        let launch = self.bring.launch().block(THREADS, 1).arg(to).arg(from);
-        launch.arg(small(words)?).on(stream)
+    /// A few words each from one address to another.
+    pub(in crate::backend::cuda) fn bring(&self, stream: &Stream, pieces: &[Moved]) -> Result<()> {
+        for pieces in pieces.chunks(PLACES) {
+            let mut launch = self.bring.launch().grid(pieces.len(), 1, 1).block(THREADS, 1);
+            let none = Moved { to: 0, from: 0, words: 0 };
+            for piece in pieces.iter().chain([&none; PLACES]).take(PLACES) {
+                launch = launch.arg(piece.to).arg(piece.from).arg(small(piece.words)?);
+            }
+            launch.on(stream)?;
+        }
+        Ok(())
     }
 
     /// The rows that want logits.
