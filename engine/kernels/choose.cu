@@ -2,10 +2,9 @@
 // is told to the host: the largest, or one drawn at a temperature. The same function as the
 // sampler's, to the bit (engine/src/sampler: weights.rs, candidates.rs, rank.rs, philox.rs).
 #include "choose.cuh"
-#include "math.cuh"
 #include "step.cuh"
 
-constexpr int BLOCK = 256, LANES = 8, MOST_SUMS = 4096;
+constexpr u32 MOST_SUMS = 4096;
 
 struct Largest {
     float logit;
@@ -63,92 +62,15 @@ extern "C" __global__ void __launch_bounds__(BLOCK)
     tell(told, most.id);
 }
 
-// e^x for x <= 0, as weights.rs has it.
-__device__ __forceinline__ double weight_exp(double x) {
-    const double LEAST = -700.0, TO_INTEGER = 6755399441055744.0;
-    const double SERIES[12] = {1.0 / 39916800.0, 1.0 / 3628800.0, 1.0 / 362880.0, 1.0 / 40320.0,
-                               1.0 / 5040.0,     1.0 / 720.0,     1.0 / 120.0,    1.0 / 24.0,
-                               1.0 / 6.0,        1.0 / 2.0,       1.0,            1.0};
-    double inside = x < LEAST ? LEAST : x;
-    double shifted = inside * f64_of_bits(0x3FF71547652B82FEull) + TO_INTEGER;
-    double k = shifted - TO_INTEGER;
-    double r = (inside - k * f64_of_bits(0x3FE62E42FEE00000ull)) -
-               k * f64_of_bits(0x3DEA39EF35793C76ull);
-    double series = SERIES[0];
-#pragma unroll
-    for (int i = 1; i < 12; i++) series = series * r + SERIES[i];
-    u64 bits = static_cast<u64>(__double_as_longlong(shifted)) << 52;
-    double power = f64_of_bits(bits + (1023ull << 52));
-    return x < LEAST ? 0.0 : series * power;
-}
-
-__device__ __forceinline__ double weight(const float *logits, u32 i, u32 best, float temperature) {
-    double largest = static_cast<double>(logits[best]);
-    double steepness = 1.0 / static_cast<double>(temperature);
-    return weight_exp((static_cast<double>(logits[i]) - largest) * steepness);
-}
-
 // sums[b]: of the weights of logits 256 b .. 256 b + 255, in eight lanes. Grid: blocks.
 extern "C" __global__ void __launch_bounds__(BLOCK)
     weigh_f32(double *sums, const float *logits, const u32 *best, u32 n, float temperature) {
-    __shared__ double weights[BLOCK], lanes[LANES];
+    __shared__ double weights[BLOCK];
     u32 i = blockIdx.x * BLOCK + threadIdx.x, id = *best;
     if (id == NO_NUMBER) return;
-    weights[threadIdx.x] = i < n ? weight(logits, i, id, temperature) : 0.0;
-    __syncthreads();
-    if (threadIdx.x < LANES) {
-        double sum = 0.0;
-        for (u32 j = threadIdx.x; j < BLOCK; j += LANES) sum += weights[j];
-        lanes[threadIdx.x] = sum;
-    }
-    __syncthreads();
-    if (threadIdx.x) return;
-    sums[blockIdx.x] = ((lanes[0] + lanes[1]) + (lanes[2] + lanes[3])) +
-                       ((lanes[4] + lanes[5]) + (lanes[6] + lanes[7]));
-}
-
-// Philox4x32-10 keyed by seed, counting positions; a number in [0, 1) in steps of 2^-53.
-__device__ __forceinline__ double uniform(u64 seed, u64 position) {
-    u32 c[4] = {static_cast<u32>(position), static_cast<u32>(position >> 32), 0, 0};
-    u32 k[2] = {static_cast<u32>(seed), static_cast<u32>(seed >> 32)};
-    for (int round = 0; round < 10; round++) {
-        u64 a = static_cast<u64>(0xD2511F53u) * c[0], b = static_cast<u64>(0xCD9E8D57u) * c[2];
-        u32 x = static_cast<u32>(b >> 32) ^ c[1] ^ k[0];
-        u32 z = static_cast<u32>(a >> 32) ^ c[3] ^ k[1];
-        c[0] = x, c[1] = static_cast<u32>(b), c[2] = z, c[3] = static_cast<u32>(a);
-        k[0] += 0x9E3779B9u, k[1] += 0xBB67AE85u;
-    }
-    u64 word = static_cast<u64>(c[0]) << 32 | c[1];
-    return static_cast<double>(word >> 11) / 9007199254740992.0;
-}
-
-// In place of each of a block's parts, their sum so far: one after the other, as the sampler adds.
-__device__ __forceinline__ void add_up(double *parts, u32 count) {
-    __syncthreads();
-    if (threadIdx.x == 0) {
-        double sum = 0.0;
-#pragma unroll 8
-        for (u32 i = 0; i < count; i++) sum += parts[i], parts[i] = sum;
-    }
-    __syncthreads();
-}
-
-// Where sums first exceed *target, which becomes what is left for that part; the last part that
-// weighs anything (`weighs(i)`) if rounding keeps them below. All threads of the block.
-template <class Weighs>
-__device__ __forceinline__ u32 passes(const double *sums, u32 count, double *target,
-                                      Weighs weighs) {
-    __shared__ u32 first, last;
-    if (threadIdx.x == 0) first = NO_ID, last = 0;
-    __syncthreads();
-    for (u32 i = threadIdx.x; i < count; i += BLOCK) {
-        if (sums[i] > *target) atomicMin(&first, i);
-        if (weighs(i)) atomicMax(&last, i);
-    }
-    __syncthreads();
-    u32 place = first == NO_ID ? last : first;
-    *target -= place ? sums[place - 1] : 0.0;
-    return place;
+    weights[threadIdx.x] = i < n ? weight(logits[i], logits[id], temperature) : 0.0;
+    double sum = sum_of_block(weights);
+    if (threadIdx.x == 0) sums[blockIdx.x] = sum;
 }
 
 // One block. The draw of the token behind row `row`; `sums` are those of `weigh_f32`.
@@ -163,11 +85,11 @@ extern "C" __global__ void __launch_bounds__(BLOCK)
         double target = uniform(seed, static_cast<u64>(row->position) + 1) * parts[blocks - 1];
         u32 chosen = passes(parts, blocks, &target, [&](u32 i) { return sums[i] > 0.0; });
         u32 from = chosen * BLOCK, i = from + threadIdx.x;
-        double own = i < n ? weight(logits, i, id, temperature) : 0.0;
+        double own = i < n ? weight(logits[i], logits[id], temperature) : 0.0;
         __syncthreads();
         parts[threadIdx.x] = own;
         add_up(parts, BLOCK);
-        u32 count = min(n - from, static_cast<u32>(BLOCK));
+        u32 count = min(n - from, BLOCK);
         id = from + passes(parts, count, &target, [&](u32) { return own > 0.0; });
     }
     if (threadIdx.x) return;

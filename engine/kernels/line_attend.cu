@@ -22,6 +22,31 @@ struct Fresh {
     Turn turn;
 };
 
+// What a thread has of the row's own query, and of its key and value if they are fresh: asked for
+// before any of it is looked at, which is one way there and not three.
+struct Own {
+    float query[EACH], key[EACH], value[EACH];
+
+    // `work(i, d)` for each element of a head that is this thread's.
+    template <class Work>
+    __device__ __forceinline__ void each(u32 dim, Work work) const {
+#pragma unroll
+        for (u32 i = 0; i < EACH; i++) {
+            u32 d = threadIdx.x + i * THREADS;
+            if (d < dim) work(i, d);
+        }
+    }
+    __device__ __forceinline__ Own(const Fresh &fresh, const float *queries, u64 from, bool owns,
+                                   u32 dim) {
+        each(dim, [&](u32 i, u32 d) {
+            query[i] = turned(fresh.turn, queries, blockIdx.z, d);
+            if (!owns) return;
+            key[i] = turned(fresh.turn, fresh.keys + from, blockIdx.z, d);
+            value[i] = fresh.values[from + d];
+        });
+    }
+};
+
 // Four elements, as they are kept.
 __device__ __forceinline__ void copy4(float *to, const float *from) { copy16(to, from); }
 __device__ __forceinline__ void copy4(u16 *to, const u16 *from) { copy8(to, from); }
@@ -173,26 +198,11 @@ __device__ __forceinline__ void attend(Shared &shared, float *partial, const flo
     u32 kept = fresh.keys ? min(end, row.position) : end;
     tile.load(begin, max(begin, split.seen), max(min(begin + span, kept), split.seen));
     wait_for_last();
-    // All that other kernels made is asked for before any of it is looked at: one way there, not
-    // three.
-    u64 from = static_cast<u64>(blockIdx.z) * stride;
-    u64 own_from = static_cast<u64>(blockIdx.z) * fresh.stride + column;
     bool owns = fresh.keys && end == row.position + 1;
-    float own_keys[EACH], own_values[EACH], own_query[EACH];
-#pragma unroll
-    for (u32 i = 0; i < EACH; i++) {
-        u32 d = threadIdx.x + i * THREADS;
-        if (d >= dim) break;
-        own_query[i] = turned(fresh.turn, queries + from + head * dim, blockIdx.z, d);
-        if (!owns) continue;
-        own_keys[i] = turned(fresh.turn, fresh.keys + own_from, blockIdx.z, d);
-        own_values[i] = fresh.values[own_from + d];
-    }
-#pragma unroll
-    for (u32 i = 0; i < EACH; i++) {
-        u32 d = threadIdx.x + i * THREADS;
-        if (d < dim) query[d] = own_query[i];
-    }
+    u64 from = static_cast<u64>(blockIdx.z) * stride + head * dim;
+    u64 fresh_from = static_cast<u64>(blockIdx.z) * fresh.stride + column;
+    Own own(fresh, queries + from, fresh_from, owns, dim);
+    own.each(dim, [&](u32 i, u32 d) { query[d] = own.query[i]; });
     Share share = {__uint_as_float(0xFF800000), 0.0f, {}};
     for (u32 base = begin; base < end; base += span) {
         u32 first = max(base, split.seen) - base, last = min(base + span, end) - base;
@@ -201,18 +211,15 @@ __device__ __forceinline__ void attend(Shared &shared, float *partial, const flo
             tile.load(base, base, min(base + span, kept));
         }
         if (owns && row.position - base < span) {
-            u32 own = (row.position - base) * dim;
-#pragma unroll
-            for (u32 i = 0; i < EACH; i++) {
-                u32 d = threadIdx.x + i * THREADS;
-                if (d >= dim) break;
-                Stored key = Kv::stored(own_keys[i]), value = Kv::stored(own_values[i]);
-                tile_keys[own + d] = key, tile_values[own + d] = value;
+            u32 place = (row.position - base) * dim;
+            own.each(dim, [&](u32 i, u32 d) {
+                Stored key = Kv::stored(own.key[i]), value = Kv::stored(own.value[i]);
+                tile_keys[place + d] = key, tile_values[place + d] = value;
                 if (head % group == 0) {
                     keys[tile.at(row.position) + d] = key;
                     values[tile.at(row.position) + d] = value;
                 }
-            }
+            });
         }
         copies_wait<0>();
         __syncthreads();
@@ -228,9 +235,10 @@ __device__ __forceinline__ void attend(Shared &shared, float *partial, const flo
     finish(share, reinterpret_cast<float *>(room), partial + to * partial_width(dim), dim);
 }
 
-// Grid: (SPLITS, heads, rows).
+// Grid: (SPLITS, heads, rows). How many blocks share a multiprocessor is decided by shared memory:
+// ptxas would save registers, and spill, for more of them.
 #define ATTEND(KV, STORED, NAME)                                                                 \
-    extern "C" __global__ void __launch_bounds__(THREADS) line_attend_##NAME(                    \
+    extern "C" __global__ void __launch_bounds__(THREADS, 1) line_attend_##NAME(                 \
         float *partial, const float *queries, u32 stride, const float *fresh_keys,               \
         const float *fresh_values, u32 fresh_stride, const float *cosines, const float *sines,   \
         u32 pairs, u32 neox, STORED *keys, STORED *values, const Row *rows, u32 heads,           \

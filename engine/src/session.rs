@@ -90,8 +90,9 @@ impl<'m, B: Backend> Session<'m, B> {
     /// Chooses the next token. The token chosen last is computed only now, so the last one of a
     /// generation costs nothing.
     pub fn next(&mut self, params: &SamplerParams, seed: u64) -> Result<Choice> {
-        params.check(self.model.architecture.n_vocab)?;
-        let how = params.simple().map(|temperature| Follow { temperature, seed, known: true });
+        let n_vocab = self.model.architecture.n_vocab;
+        params.check(n_vocab)?;
+        let how = followed(params, seed, n_vocab);
         if how != self.how {
             self.take_back()?;
             self.how = how;
@@ -104,13 +105,6 @@ impl<'m, B: Backend> Session<'m, B> {
         }
         if self.logits_of < self.ids.len() {
             self.take_back()?;
-            if let Some(k) = params.few()
-                && let Some(pairs) = self.likeliest(k)?
-            {
-                let choice = sampler::sample_few(pairs, (seed, self.ids.len() as u64), params);
-                self.ids.push(choice.id);
-                return Ok(choice);
-            }
             self.compute(Role::Generated)?;
         }
         let (logits, history, position) = (&self.logits, &self.ids, self.ids.len() as u64);
@@ -151,27 +145,6 @@ impl<'m, B: Backend> Session<'m, B> {
         Ok(id)
     }
 
-    /// Computes the last id; the `k` largest logits of its row. None if the backend does not look
-    /// for them: then all of them have been read.
-    fn likeliest(&mut self, k: usize) -> Result<Option<Vec<(u32, f32)>>> {
-        let computed = self.context.length(0);
-        let tokens = self.ids.get(computed..).unwrap_or_default();
-        if tokens.len() != 1 {
-            return Ok(None);
-        }
-        let mut batch = self.context.rows(0, tokens, Role::Generated);
-        batch.rows.iter_mut().for_each(|row| row.logits = true);
-        let mut taps = NoTaps;
-        let mut runner = Runner { backend: self.backend, model: self.model, taps: &mut taps };
-        let rows = self.context.queue(&mut runner, &batch)?;
-        let found = self.backend.likeliest(&rows, k)?;
-        if found.is_none() {
-            self.logits = self.backend.read(&rows)?;
-            self.logits_of = self.ids.len();
-        }
-        Ok(found)
-    }
-
     /// Forgets rows whose tokens nobody has been given, and the last one's if its logits were not
     /// read.
     fn take_back(&mut self) -> Result<()> {
@@ -196,5 +169,19 @@ impl<'m, B: Backend> Session<'m, B> {
         self.logits = self.context.extend(&mut runner, 0, tokens, role, Logits::Last)?;
         self.logits_of = self.ids.len();
         Ok(())
+    }
+}
+
+/// How rows go on by themselves, if a backend may be asked for all that `params` ask for: a choice
+/// depends neither on the ids before nor on more than a few logits, or else on all by chance alone.
+fn followed(params: &SamplerParams, seed: u64, n_vocab: usize) -> Option<Follow> {
+    let &SamplerParams { temperature, top_k, top_p, min_p, .. } = params;
+    let all = Follow { temperature, top_k: 0, top_p: 1.0, min_p: 0.0, seed, known: true };
+    let asked = Follow { top_k, top_p, min_p, ..all };
+    let few = (1..=Follow::FEW).contains(&top_k) && (top_k as usize) < n_vocab;
+    match params.plain() {
+        true if temperature == 0.0 => Some(all),
+        true if few || asked == all => Some(asked),
+        _ => None,
     }
 }

@@ -61,14 +61,12 @@ pub struct Wrapped<B> {
     defect: Defect,
     /// How often the defect was met.
     pub hits: usize,
-    /// How often it was asked for the likeliest of a row.
-    pub asked: usize,
 }
 
 impl<B: Backend> Wrapped<B> {
     /// Breaks a backend.
     pub fn new(inner: B, defect: Defect) -> Self {
-        Wrapped { inner, defect, hits: 0, asked: 0 }
+        Wrapped { inner, defect, hits: 0 }
     }
 
     fn meets(&mut self, defect: Defect) -> bool {
@@ -168,15 +166,6 @@ impl<B: Backend> Backend for Wrapped<B> {
             true => self.order_dependent(rows, &out),
             false => Ok(out),
         }
-    }
-
-    fn likeliest(&mut self, logits: &B::Rows, k: usize) -> Result<Option<Vec<(u32, f32)>>> {
-        let logits = self.inner.read(logits)?;
-        self.asked += 1;
-        let mut pairs: Vec<(u32, f32)> = (0..).zip(logits).collect();
-        // A stable sort: of equals the lower id stays first.
-        pairs.sort_by(|a, b| b.1.partial_cmp(&a.1).unwrap_or(std::cmp::Ordering::Equal));
-        Ok((k < pairs.len()).then(|| pairs[..k].to_vec()))
     }
 
     fn rope(

@@ -68,13 +68,24 @@ impl<'p, B: Backend> Pass<'p, B> {
 /// How rows go on by themselves, each with the token that the one before it chose.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Follow {
-    /// As in the sampler: 0 takes the likeliest; no other step of it is taken.
+    /// As in the sampler: 0 takes the likeliest, whatever else is asked for.
     pub temperature: f32,
+    /// As in the sampler, at most [`Follow::FEW`] of the vocabulary; 0 keeps all.
+    pub top_k: u32,
+    /// As in the sampler; 1 if `top_k` keeps all.
+    pub top_p: f32,
+    /// As in the sampler; 0 if `top_k` keeps all.
+    pub min_p: f32,
     /// As in the sampler.
     pub seed: u64,
     /// Whether the first row's token is known; else it is what the last row that went on this way
     /// chose.
     pub known: bool,
+}
+
+impl Follow {
+    /// How many of the largest logits a choice may be among.
+    pub const FEW: u32 = 256;
 }
 
 /// A machine that runs models.
@@ -336,15 +347,10 @@ pub trait Backend: Sized {
         Ok(None)
     }
 
-    /// Waits for what row `at` of them chose; none if its logits held what is no number.
+    /// Waits for what row `at` of them chose; none if somebody has to look at its logits, which
+    /// hold what is no number, or too many equals.
     fn id(&mut self, _: &Self::Ids, at: usize) -> Result<Option<u32>> {
         Err(Error::Usage(format!("id {at} of a backend that chooses none")))
-    }
-
-    /// The `k` largest logits of one row with their ids, of equals those of lower ids. None if this
-    /// backend does not look for them, or they hold what is no number.
-    fn likeliest(&mut self, _: &Self::Rows, _k: usize) -> Result<Option<Vec<(u32, f32)>>> {
-        Ok(None)
     }
 
     /// Waits until at most `ahead` of the passes after which this was called are under way.

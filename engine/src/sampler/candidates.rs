@@ -25,14 +25,6 @@ impl<'a> Candidates<'a> {
         Candidates { ids: None, logits, largest, temperature: 1.0 }
     }
 
-    /// Those that are first of a row, in any order and none twice; finite and not empty.
-    pub(super) fn first(mut pairs: Vec<(u32, f32)>) -> Candidates<'static> {
-        pairs.sort_unstable_by_key(|(id, _)| *id);
-        let (ids, logits): (Vec<u32>, Vec<f32>) = pairs.into_iter().unzip();
-        let (_, largest) = row::largest(&logits);
-        Candidates { ids: Some(ids), logits: Cow::Owned(logits), largest, temperature: 1.0 }
-    }
-
     /// How many there are.
     #[allow(clippy::len_without_is_empty)] // there is always one
     pub fn len(&self) -> usize {

@@ -59,20 +59,6 @@ pub fn sample(step: &Step, params: &SamplerParams) -> Result<Choice> {
     Ok(Choice { id, logprobs })
 }
 
-/// Chooses as [`sample`] does where `params` keep the first few only ([`SamplerParams::few`]), from
-/// just those of the row and their logits.
-pub fn sample_few(
-    pairs: Vec<(u32, f32)>,
-    (seed, position): (u64, u64),
-    params: &SamplerParams,
-) -> Choice {
-    let mut candidates = Candidates::first(pairs);
-    candidates.top_p(params.top_p);
-    candidates.min_p(params.min_p);
-    candidates.heat(params.temperature);
-    Choice { id: candidates.draw(uniform(seed, position)), logprobs: None }
-}
-
 /// The tokens that the parameters leave to choose from, with their probabilities.
 pub fn candidates<'a>(step: &Step<'a>, params: &SamplerParams) -> Result<Candidates<'a>> {
     params.check(step.logits.len())?;

@@ -54,22 +54,8 @@ impl SamplerParams {
         SamplerParams { temperature: 0.0, ..SamplerParams::default() }
     }
 
-    /// The temperature, if a choice depends on nothing else: neither on the ids before nor, above
-    /// 0, on which tokens are the likeliest; and if nobody asks for logprobs.
-    pub fn simple(&self) -> Option<f32> {
-        let whole = self.top_k == 0 && self.top_p == 1.0 && self.min_p == 0.0;
-        (self.plain() && (whole || self.temperature == 0.0)).then_some(self.temperature)
-    }
-
-    /// How many of the largest logits are all that a choice depends on, if not on more.
-    pub fn few(&self) -> Option<usize> {
-        const MOST: u32 = 256;
-        let few = self.plain() && self.temperature > 0.0 && (1..=MOST).contains(&self.top_k);
-        few.then_some(self.top_k as usize)
-    }
-
     /// Whether logits count as they are, and no logprobs are asked for.
-    fn plain(&self) -> bool {
+    pub fn plain(&self) -> bool {
         let penalties = (self.repetition_penalty, self.frequency_penalty, self.presence_penalty);
         let free = penalties == (1.0, 0.0, 0.0) && self.logit_bias.is_empty();
         free && self.top_logprobs.is_none()

@@ -3,7 +3,7 @@
 //! changes the rules in the middle gets what a sequence has that never ran ahead.
 
 use super::subject;
-use crate::subject::{Defect, Feed, Machine, OnCpu, OnCuda, Subject, Wrapped, fixtures};
+use crate::subject::{Feed, Machine, OnCuda, Subject, fixtures};
 use engine::backend::{Backend, NoTaps};
 use engine::batch::Role;
 use engine::forward::Logits;
@@ -20,12 +20,15 @@ const SEED: u64 = 20_260_828;
 /// How each token is to be chosen.
 type Rules = fn(usize) -> SamplerParams;
 
-const RULES: [(&str, Rules); 6] = [
+const RULES: [(&str, Rules); 9] = [
     ("greedy", |_| SamplerParams::greedy()),
     ("by-chance", |_| heat(1.3)),
     ("by-little-chance", |_| heat(0.05)),
     ("among-forty", |_| SamplerParams { top_k: 40, top_p: 0.95, min_p: 0.05, ..heat(0.8) }),
     ("among-many", |_| SamplerParams { top_k: 200, ..heat(1.5) }),
+    ("by-min-p", |_| SamplerParams { top_k: 100, min_p: 0.2, ..heat(2.0) }),
+    ("by-top-p", |_| SamplerParams { top_k: 256, top_p: 0.9999, ..heat(2.0) }),
+    ("half", |_| SamplerParams { top_k: 64, top_p: 0.5, min_p: 0.01, ..heat(1.0) }),
     ("now-this-way-now-that", changing),
 ];
 
@@ -43,27 +46,6 @@ pub(super) fn cases() -> Vec<Case> {
                 let mut subject =
                     Subject::open(OnCuda::open()?, &path, Profile::Reference, |_| ())?;
                 same(&mut subject, rules)
-            }));
-        }
-    }
-    cases
-}
-
-/// What a session makes of a backend that looks for the likeliest itself, on any machine.
-pub(super) fn on_cpu() -> Vec<Case> {
-    let mut cases = Vec::new();
-    for (name, rules) in RULES {
-        for (model, path) in fixtures() {
-            cases.push(Case::new(format!("cpu::choose::{model}::{name}"), move |_| {
-                // The defect is not the point: both ways have it.
-                let wrapped = Wrapped::new(OnCpu::open()?, Defect::UpNotClampedBelow);
-                let mut subject = Subject::open(wrapped, &path, Profile::Reference, |_| ())?;
-                same(&mut subject, rules)?;
-                let few = (0..TOKENS).any(|at| rules(at).few().is_some());
-                match (subject.backend.asked > 0) == few {
-                    true => Ok(()),
-                    false => Err("the likeliest were asked for in vain, or not at all".into()),
-                }
             }));
         }
     }

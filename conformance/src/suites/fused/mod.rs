@@ -28,9 +28,7 @@ pub(super) fn cases() -> Vec<Case> {
         cases.push(Case::new(name, move |_| company(others)).requirements(["C19"]));
     }
     cases.push(Case::new("cuda::fused::weights-are-held-once", |_| once()));
-    let mut cases: Vec<Case> = cases.into_iter().map(|case| case.needs("cuda")).collect();
-    cases.extend(follow::on_cpu());
-    cases
+    cases.into_iter().map(|case| case.needs("cuda")).collect()
 }
 
 /// The decode layout takes the place of the file's: what is held is what the file holds, and while

@@ -457,10 +457,6 @@ impl Backend for Cuda {
         ids.wait(at)
     }
 
-    fn likeliest(&mut self, logits: &Rows, k: usize) -> Result<Option<Vec<(u32, f32)>>> {
-        self.likeliest_of(logits, k)
-    }
-
     fn pace(&mut self, ahead: usize) -> Result<()> {
         self.passes.push_back(Event::record(&self.stream)?);
         while self.passes.len() > ahead {

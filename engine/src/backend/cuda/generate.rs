@@ -15,8 +15,9 @@ use std::time::{Duration, Instant};
 
 /// What stands where an id is to come.
 const PENDING: u32 = u32::MAX;
-/// What comes instead where logits hold what is no number. Vocabularies are smaller than both.
-const NO_NUMBER: u32 = u32::MAX - 1;
+/// What comes instead where the host has to look at the logits: they hold what is no number, or too
+/// many that are equal. Vocabularies are smaller than both.
+const NO_ID: u32 = u32::MAX - 1;
 /// Ids that can be on their way at a time.
 const TOLD: usize = 1024;
 /// How long an id is looked for without asking the driver whether the device still lives. A step
@@ -44,7 +45,7 @@ impl Ids {
         self.memory.address() + 4 * (self.at + row) as u64
     }
 
-    /// The id that row `row` chose; none if its logits held what is no number.
+    /// The id that row `row` chose; none if the host has to look at its logits.
     pub(super) fn wait(&self, row: usize) -> Result<Option<u32>> {
         let outside = || Error::Usage(format!("id {row} of {} that were asked for", self.count));
         let index = Some(self.at + row).filter(|_| row < self.count);
@@ -61,7 +62,7 @@ impl Ids {
         }
         match id {
             PENDING => Err(Error::kernel("choose", "a step ended without an id")),
-            NO_NUMBER => Ok(None),
+            NO_ID => Ok(None),
             id => Ok(Some(id)),
         }
     }
@@ -193,34 +194,9 @@ impl Cuda {
             }
             None => self.replayed_or_composed(&mut pass.with(step))?,
         };
-        self.ops.choose.run(&self.stream, &self.scratch, &logits, step, to, how)
-    }
-
-    /// The `k` largest logits of one row.
-    pub(super) fn likeliest_of(
-        &mut self,
-        logits: &Rows,
-        k: usize,
-    ) -> Result<Option<Vec<(u32, f32)>>> {
-        let words = 1 + 2 * k;
-        if k == 0 || k >= logits.width() || words > TOLD || logits.count() != 1 {
-            return Ok(None);
-        }
-        let mut told = match self.told.take() {
-            Some(told) => told,
-            None => self.new_told()?,
-        };
-        let ids = self.take(&mut told, words)?;
-        self.told = Some(told);
-        let told = ids.address(0);
-        self.ops.likeliest.run(&self.stream, &self.scratch, logits, told, k as u32)?;
-        match ids.wait(0)? {
-            Some(count) if count as usize == k => {
-                let word = |at| ids.wait(at).map(|word| word.unwrap_or(NO_NUMBER));
-                let pair = |i| Ok((word(1 + 2 * i)?, f32::from_bits(word(2 + 2 * i)?)));
-                (0..k).map(pair).collect::<Result<_>>().map(Some)
-            }
-            _ => Ok(None),
+        match how.top_k {
+            0 => self.ops.choose.run(&self.stream, &self.scratch, &logits, step, to, how),
+            _ => self.ops.choose_few.run(&self.stream, &self.scratch, &logits, step, to, how),
         }
     }
 

@@ -7,10 +7,10 @@ mod attend;
 mod attend_fast;
 mod check;
 mod choose;
+mod choose_few;
 mod embed;
 mod expert_matmul;
 mod expert_matmul_fast;
-mod likeliest;
 mod line;
 mod matmul;
 mod matmul_fast;
@@ -50,10 +50,10 @@ pub(super) struct Ops {
     pub(super) attend_fast: attend_fast::AttendFast,
     pub(super) check: Check,
     pub(super) choose: choose::Choose,
+    pub(super) choose_few: choose_few::ChooseFew,
     pub(super) embed: embed::Embed,
     pub(super) expert_matmul: expert_matmul::ExpertMatmul,
     pub(super) expert_matmul_fast: expert_matmul_fast::ExpertMatmulFast,
-    pub(super) likeliest: likeliest::Likeliest,
     pub(super) line: Line,
     pub(super) matmul: matmul::Matmul,
     pub(super) matmul_fast: matmul_fast::MatmulFast,
@@ -76,12 +76,12 @@ const STEMS: &[&str] = &[
     "attend_fast",
     "check",
     "choose",
+    "choose_few",
     "embed",
     "expert_matmul",
     "expert_matmul_fast",
     "expert_matmul_prompt",
     "group",
-    "likeliest",
     "line_attend",
     "line_product",
     "matmul",
@@ -109,10 +109,10 @@ impl Ops {
             attend_fast: attend_fast::AttendFast::new(kernels)?,
             check: Check::new(kernels)?,
             choose: choose::Choose::new(kernels)?,
+            choose_few: choose_few::ChooseFew::new(kernels)?,
             embed: embed::Embed::new(kernels)?,
             expert_matmul: expert_matmul::ExpertMatmul::new(kernels)?,
             expert_matmul_fast: expert_matmul_fast::ExpertMatmulFast::new(kernels)?,
-            likeliest: likeliest::Likeliest::new(kernels)?,
             matmul: matmul::Matmul::new(kernels, &line)?,
             line,
             matmul_fast: matmul_fast::MatmulFast::new(kernels)?,
