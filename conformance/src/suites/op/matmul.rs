@@ -1,4 +1,5 @@
-//! Products of rows with matrices of every block format; a row's bits in any company.
+//! Products of rows with matrices of every block format; a row's bits in any company, and whether
+//! all outputs are asked for together or as several rows.
 
 use super::data::{File, Random, formats, values, vector};
 use super::{Cases, ROLES, Roles, f32s, f64s, products, step_of};
@@ -48,6 +49,8 @@ pub(super) fn add<M: Machine>(cases: &mut Cases<M>) {
         for (role, roles) in ROLES {
             let name = format!("matmul::{}::in-any-company::{role}", format.name);
             cases.add(name, Box::new(move |b, random| company(b, random, format, roles)));
+            let name = format!("matmul::{}::split::{role}", format.name);
+            cases.add(name, Box::new(move |b, random| split(b, random, format, roles)));
         }
     }
 }
@@ -100,6 +103,39 @@ fn company<B: Backend>(
     for rows in [2, 3, 7, 8, 9, 16, 31, 32, 33, 63, 64, 65, 130] {
         let got = ask(rows)?;
         compare::arrays(&format!("the first of {rows} rows"), &got[..outputs], &alone).exactly()?;
+    }
+    Ok(())
+}
+
+/// One matrix whose outputs are three rows, whatever lies together in eights: what all outputs at
+/// once have there.
+fn split<B: Backend>(
+    backend: &mut B,
+    random: &mut Random,
+    format: &'static Format,
+    roles: Roles,
+) -> Result<(), Failure> {
+    let (rows, outputs, width) =
+        (9, 45, if format.block_len == 1 { 301 } else { format.block_len });
+    let bytes = random.blocks(format, width * outputs);
+    let file = File::of(&[(format, vec![width as u64, outputs as u64], &bytes)])?;
+    let weight = file.weight(backend, 0, Role::Matrix)?;
+    let bias = vector(backend, &random.numbers(outputs, 1.0))?;
+    let step = step_of(backend, rows, roles)?;
+    let input = backend.write(width, &random.numbers(rows * width, 1.0))?;
+    let all = backend.matmul(&weight, Some(&bias), &input, &step)?;
+    let all = backend.read(&all)?;
+    for widths in [[24, 8, 13], [11, 21, 13]] {
+        let parts = backend.matmul_split((&weight, Some(&bias)), widths, &input, &step)?;
+        let mut start = 0;
+        for (part, width) in parts.iter().zip(widths) {
+            let cut = all.chunks_exact(outputs).flat_map(|row| &row[start..start + width]);
+            let want: Vec<f32> = cut.copied().collect();
+            compare::arrays(&format!("outputs from {start}"), &backend.read(part)?, &want)
+                .shape(&[("row", rows), ("output", width)])
+                .exactly()?;
+            start += width;
+        }
     }
     Ok(())
 }
