@@ -52,15 +52,16 @@ pub(super) fn blocks(rows: &[Row]) -> Vec<std::ops::Range<usize>> {
 impl Look<'_> {
     /// What the rows' heads that share the key head have seen: `group · head_dim` elements a row.
     pub(super) fn look(&self, level: Level) -> Vec<f32> {
+        #[cfg(target_arch = "x86_64")]
         match level {
-            #[cfg(target_arch = "x86_64")]
             // SAFETY: the pool offers a level only where the machine has its instructions.
-            Level::Avx512 => unsafe { self.avx512() },
-            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 | Level::Vnni => return unsafe { self.avx512() },
             // SAFETY: as above.
-            Level::Avx2 => unsafe { self.avx2() },
-            _ => self.work(),
+            Level::Avx2 => return unsafe { self.avx2() },
+            Level::Scalar => (),
         }
+        let _ = level;
+        self.work()
     }
 
     #[cfg(target_arch = "x86_64")]

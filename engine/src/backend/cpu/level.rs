@@ -16,7 +16,8 @@ pub fn available(level: Level) -> bool {
 
 /// Every level this machine can run, weakest first.
 pub fn levels() -> impl Iterator<Item = Level> {
-    [Level::Scalar, Level::Avx2, Level::Avx512].into_iter().filter(|level| available(*level))
+    let all = [Level::Scalar, Level::Avx2, Level::Avx512, Level::Vnni];
+    all.into_iter().filter(|level| available(*level))
 }
 
 /// The strongest of them.

@@ -24,6 +24,8 @@ pub enum Level {
     Avx2,
     /// AVX-512 F as well: 16 values at a time.
     Avx512,
+    /// AVX-512 VNNI as well: whole numbers of 8 and 16 bits multiplied and added in one.
+    Vnni,
 }
 
 impl Level {
@@ -36,6 +38,8 @@ impl Level {
             Level::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("f16c"),
             #[cfg(target_arch = "x86_64")]
             Level::Avx512 => Level::Avx2.available() && is_x86_feature_detected!("avx512f"),
+            #[cfg(target_arch = "x86_64")]
+            Level::Vnni => Level::Avx512.available() && is_x86_feature_detected!("avx512vnni"),
             #[cfg(not(target_arch = "x86_64"))]
             _ => false,
         }

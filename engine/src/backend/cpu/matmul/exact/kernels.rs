@@ -76,16 +76,14 @@ pub(super) use stripes_of;
 
 /// The kernels of a level, which the machine has.
 pub(super) fn stripes(codes: &Codes, level: Level) -> Option<Stripes> {
+    #[cfg(target_arch = "x86_64")]
     match level {
-        #[cfg(target_arch = "x86_64")]
-        Level::Avx512 => Some(super::avx512::of(codes)),
-        #[cfg(target_arch = "x86_64")]
-        Level::Avx2 => Some(super::avx2::of(codes)),
-        _ => {
-            let _ = codes;
-            None
-        }
+        Level::Avx512 | Level::Vnni => return Some(super::avx512::of(codes)),
+        Level::Avx2 => return Some(super::avx2::of(codes)),
+        Level::Scalar => (),
     }
+    let _ = (codes, level);
+    None
 }
 
 /// What multiplies rows that lie together, and what fills walls with them where they are plain

@@ -38,6 +38,9 @@ pub(super) fn arranged(format: &str, level: Level) -> Option<(Line, Fills)> {
     None
 }
 
+/// Activation rows of a tile at most.
+pub(super) const MOST: usize = 8;
+
 /// The products of two panels, equally long, and some activation rows.
 pub(super) type Tile = fn(panels: &[&Panel; ABREAST], x: &[Row], sums: &mut [[Sums; ABREAST]]);
 
@@ -55,8 +58,10 @@ pub(super) type Arrange = fn(strip: &Strip, n_blocks: usize, first: usize, panel
 /// The kernels of a level, which the machine has.
 pub(super) fn of(coded: &Coded, level: Level) -> Kernels {
     #[cfg(target_arch = "x86_64")]
-    if level >= Level::Avx2 {
-        return super::avx2::of(coded);
+    match level {
+        Level::Vnni => return super::vnni::of(coded),
+        Level::Avx2 | Level::Avx512 => return super::avx2::of(coded),
+        Level::Scalar => (),
     }
     let _ = level;
     let short: Short = match (coded.wide, coded.halves, coded.mins.is_some()) {

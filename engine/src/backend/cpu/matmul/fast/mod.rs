@@ -17,12 +17,14 @@ pub(super) mod source;
 pub(super) mod strip;
 #[cfg(target_arch = "x86_64")]
 mod unpack;
+#[cfg(target_arch = "x86_64")]
+mod vnni;
 
 use super::groups::{Group, Groups, Row};
 use super::output::Output;
 use super::{Job, Matrices, rows_to_read};
 use crate::backend::cpu::pool::Pool;
-use kernels::{Kernels, Line, Short, Sums, Tile};
+use kernels::{Kernels, Line, MOST, Short, Sums, Tile};
 use panel::{ABREAST, Panel};
 use rounded::Rounded;
 use source::Source;
@@ -148,10 +150,10 @@ impl Plan<'_> {
     fn tiles(&self, tiles: &[Tile], panels: &[Panel], rows: &[Row], first: usize, last: usize) {
         // The last panel stands in for one that the matrix does not have.
         let [a, b] = [0, 1].map(|p| &panels[p.min(panels.len() - 1)]);
-        let mut sums = [[[0.0; GROUP_ROWS]; ABREAST]; 4];
+        let mut sums = [[[0.0; GROUP_ROWS]; ABREAST]; MOST];
         for rows in rows.chunks(tiles.len()) {
             let x = |i: usize| self.x.row(rows[i.min(rows.len() - 1)].x, 0);
-            let x = [x(0), x(1), x(2), x(3)];
+            let x: [_; MOST] = std::array::from_fn(x);
             tiles[rows.len() - 1](&[a, b], &x[..rows.len()], &mut sums);
             for (row, sums) in rows.iter().zip(&sums) {
                 self.write(row, sums.as_flattened(), first, last);
