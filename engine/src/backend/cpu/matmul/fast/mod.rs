@@ -109,9 +109,10 @@ impl Plan<'_> {
                 }
                 let near = (NEAR_ROWS / self.source.w.cols.max(1)).max(2 * tiles.len());
                 for rows in group.rows.chunks(near) {
+                    let x: Vec<_> = rows.iter().map(|row| self.x.row(row.x, 0)).collect();
                     for (at, panels) in scratch.panels[..n_panels].chunks(ABREAST).enumerate() {
                         let first = first + at * ABREAST * GROUP_ROWS;
-                        self.tiles(tiles, panels, rows, first, last);
+                        self.tiles(tiles, panels, (rows, &x), first, last);
                     }
                 }
             }
@@ -146,15 +147,20 @@ impl Plan<'_> {
         }
     }
 
-    /// One or two panels, whose rows are those from `first` on.
-    fn tiles(&self, tiles: &[Tile], panels: &[Panel], rows: &[Row], first: usize, last: usize) {
+    /// One or two panels, whose rows are those from `first` on, times some activation rows.
+    fn tiles(
+        &self,
+        tiles: &[Tile],
+        panels: &[Panel],
+        (rows, x): (&[Row], &[rounded::Row]),
+        first: usize,
+        last: usize,
+    ) {
         // The last panel stands in for one that the matrix does not have.
         let [a, b] = [0, 1].map(|p| &panels[p.min(panels.len() - 1)]);
         let mut sums = [[[0.0; GROUP_ROWS]; ABREAST]; MOST];
-        for rows in rows.chunks(tiles.len()) {
-            let x = |i: usize| self.x.row(rows[i.min(rows.len() - 1)].x, 0);
-            let x: [_; MOST] = std::array::from_fn(x);
-            tiles[rows.len() - 1](&[a, b], &x[..rows.len()], &mut sums);
+        for (rows, x) in rows.chunks(tiles.len()).zip(x.chunks(tiles.len())) {
+            tiles[rows.len() - 1](&[a, b], x, &mut sums);
             for (row, sums) in rows.iter().zip(&sums) {
                 self.write(row, sums.as_flattened(), first, last);
             }
