@@ -6,6 +6,11 @@
 # to a hundred times slower, and with no code path of their own.
 source "$(dirname "$0")/lib.sh"
 
+for command in nvidia-smi compute-sanitizer; do
+    command -v "$command" >/dev/null && continue
+    echo "no $command here: this needs a GPU's driver and the CUDA toolkit" >&2
+    exit 1
+done
 suite=${1:--}
 if [[ $suite == - ]]; then
     need_cargo
