@@ -33,7 +33,7 @@ groups() {
     local filter
     for filter in cuda::fused:: cuda::choose:: cuda::op:: cuda::fast::op::; do
         "$suite" "$filter" --skip ::real --list | sed -n 's/: test$//p'
-    done | grep -F -- "$only" | awk -F:: '
+    done | { grep -F -- "$only" || true; } | awk -F:: '
         function first(n, i, all) {
             for (all = $1; i <= n; i++) all = all "::" $i
             return NF > n ? all "::" : all
@@ -71,14 +71,17 @@ check() {
 }
 export -f check
 
+groups >"$logs/groups"
+[[ -s $logs/groups ]] || { echo "no case's name has '$only' in it" >&2 && exit 1; }
 # Kernels are compiled once, and cases are green, before anything is watched.
 "$suite" "$only" --skip ::real --skip ::golden --skip ::repro >"$logs/plain" ||
     { cat "$logs/plain" && exit 1; }
 # Many at once: each spends most of its time on the host. They share out the devices.
-groups | for_each_tool=${tools[*]} awk '{
+for_each_tool=${tools[*]} awk '{
     n = split(ENVIRON["for_each_tool"], tools, " ")
     for (i = 1; i <= n; i++) print tools[i], $1
-}' | xargs -P "$(nproc)" --process-slot-var=slot -L 1 bash -c 'check "$0" "$1"' | tee "$logs/all"
+}' "$logs/groups" |
+    xargs -P "$(nproc)" --process-slot-var=slot -L 1 bash -c 'check "$0" "$1"' | tee "$logs/all"
 
 for tool in "${tools[@]}"; do
     awk -v tool="$tool" '$1 == tool && $4 == "clean," { cases += $3; groups++ }

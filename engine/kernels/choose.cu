@@ -13,7 +13,7 @@ struct Largest {
 
 // Of equals the lower id. What is no number is larger than all, and has no id.
 __device__ __forceinline__ Largest larger(Largest a, Largest b) {
-    if (a.id == NO_NUMBER || b.id == NO_NUMBER) return {0.0f, NO_NUMBER};
+    if (a.id == HOST_LOOKS || b.id == HOST_LOOKS) return {0.0f, HOST_LOOKS};
     return b.logit > a.logit || (b.logit == a.logit && b.id < a.id) ? b : a;
 }
 
@@ -36,14 +36,14 @@ __device__ __forceinline__ Largest largest_of_block(Largest own) {
     return own;
 }
 
-// The largest of every gridDim-th 256 logits; NO_NUMBER if any is not finite. Grid: parts.
+// The largest of every gridDim-th 256 logits; HOST_LOOKS if any is not finite. Grid: parts.
 extern "C" __global__ void __launch_bounds__(BLOCK)
     largest_parts_f32(Largest *parts, const float *logits, u32 n) {
     Largest most = {-infinity(), NO_ID};
 #pragma unroll 4
     for (u32 i = blockIdx.x * BLOCK + threadIdx.x; i < n; i += gridDim.x * BLOCK) {
         float logit = logits[i];
-        most = larger(most, Largest{logit, finite(logit) ? i : NO_NUMBER});
+        most = larger(most, Largest{logit, finite(logit) ? i : HOST_LOOKS});
     }
     most = largest_of_block(most);
     if (threadIdx.x == 0) parts[blockIdx.x] = most;
@@ -58,7 +58,7 @@ extern "C" __global__ void __launch_bounds__(BLOCK)
     if (threadIdx.x) return;
     *best = most.id;
     if (!next) return;
-    *next = most.id == NO_NUMBER ? 0 : most.id;
+    *next = most.id == HOST_LOOKS ? 0 : most.id;
     tell(told, most.id);
 }
 
@@ -67,7 +67,7 @@ extern "C" __global__ void __launch_bounds__(BLOCK)
     weigh_f32(double *sums, const float *logits, const u32 *best, u32 n, float temperature) {
     __shared__ double weights[BLOCK];
     u32 i = blockIdx.x * BLOCK + threadIdx.x, id = *best;
-    if (id == NO_NUMBER) return;
+    if (id == HOST_LOOKS) return;
     weights[threadIdx.x] = i < n ? weight(logits[i], logits[id], temperature) : 0.0;
     double sum = sum_of_block(weights);
     if (threadIdx.x == 0) sums[blockIdx.x] = sum;
@@ -79,7 +79,7 @@ extern "C" __global__ void __launch_bounds__(BLOCK)
              const Row *row, u64 seed, u32 n, float temperature) {
     __shared__ double parts[MOST_SUMS];
     u32 id = *best, blocks = (n + BLOCK - 1) / BLOCK;
-    if (id != NO_NUMBER) {
+    if (id != HOST_LOOKS) {
         for (u32 i = threadIdx.x; i < blocks; i += BLOCK) parts[i] = sums[i];
         add_up(parts, blocks);
         double target = uniform(seed, static_cast<u64>(row->position) + 1) * parts[blocks - 1];
@@ -93,6 +93,6 @@ extern "C" __global__ void __launch_bounds__(BLOCK)
         id = from + passes(parts, count, &target, [&](u32) { return own > 0.0; });
     }
     if (threadIdx.x) return;
-    *next = id == NO_NUMBER ? 0 : id;
+    *next = id == HOST_LOOKS ? 0 : id;
     tell(told, id);
 }

@@ -4,8 +4,8 @@
 #pragma once
 #include "math.cuh"
 
-// Instead of an id: logits that hold what is no number, and no logit at all.
-constexpr u32 NO_NUMBER = 0xfffffffeu, NO_ID = 0xffffffffu;
+// Instead of an id: that the host has to look at the logits, and that there is none yet.
+constexpr u32 HOST_LOOKS = 0xfffffffeu, NO_ID = 0xffffffffu;
 // Weights that are added up together, and sums in flight among them.
 constexpr u32 BLOCK = 256, LANES = 8;
 

@@ -157,7 +157,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
     u32 self = threadIdx.x, count = found->count;
     for (u32 i = self; i < min(count, ROOM); i += THREADS) near[i] = found->near[i];
     if (__syncthreads_or(found->odd[self] || count > ROOM)) {
-        if (self == 0) *next = 0, tell(told, NO_NUMBER);
+        if (self == 0) *next = 0, tell(told, HOST_LOOKS);
         return;
     }
     for (u32 i = self; i < count; i += THREADS) {

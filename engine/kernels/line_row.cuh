@@ -99,6 +99,7 @@ struct Ahead {
     __device__ __forceinline__ Ahead(const Source &source, u32 row, u32 width)
         : shares(source.kind == LINE_ATTENDED ? shares_of(source.attended, row) : 0),
           share(source.normed() ? 1.0 / width : 0.0) {
+        // A norm's weights: a token's other weights have driven them out of the cache.
         u32 line = 32 * threadIdx.x;
         if (source.normed() && line < width) l2_prefetch(source.weight + line);
     }

@@ -3,7 +3,8 @@
 //! changes the rules in the middle gets what a sequence has that never ran ahead.
 
 use super::subject;
-use crate::subject::{Feed, Machine, OnCuda, Subject, fixtures};
+use crate::models;
+use crate::subject::{Feed, Machine, OnCpu, OnCuda, Subject, fixtures};
 use engine::backend::{Backend, NoTaps};
 use engine::batch::Role;
 use engine::forward::Logits;
@@ -11,7 +12,9 @@ use engine::kv::Precision;
 use engine::profile::Profile;
 use engine::sampler::{self, SamplerParams, Step};
 use engine::session::Session;
+use engine::synth::{Options, Plan};
 use harness::{Case, Failure};
+use std::path::{Path, PathBuf};
 
 const TOKENS: usize = 60;
 const PROMPT: [u32; 5] = [3, 141, 59, 26, 5];
@@ -48,8 +51,38 @@ pub(super) fn cases() -> Vec<Case> {
                 same(&mut subject, rules)
             }));
         }
+        let many = format!("cuda::choose::many-ids::{name}");
+        cases.push(Case::new(many, move |_| among_many::<OnCuda>(rules)));
     }
     cases
+}
+
+/// The same where the sampler has to choose for a backend that does not.
+pub(super) fn on_cpu() -> Vec<Case> {
+    let case = |(name, rules): (&str, Rules)| {
+        Case::new(format!("cpu::choose::many-ids::{name}"), move |_| among_many::<OnCpu>(rules))
+    };
+    RULES.into_iter().map(case).collect()
+}
+
+/// As many ids as a real vocabulary has: a device then looks at them with many blocks at once.
+const MANY: u32 = 40_001;
+
+fn among_many<M: Machine>(rules: Rules) -> Result<(), Failure> {
+    let folder = tempfile::tempdir()?;
+    let path = with_many_ids(folder.path())?;
+    same(&mut Subject::open(M::open()?, &path, Profile::Reference, |_| ())?, rules)
+}
+
+fn with_many_ids(folder: &Path) -> Result<PathBuf, Failure> {
+    let mut description = models::description("llama-mqa")?;
+    let few = u64::from(std::mem::replace(&mut description.vocabulary.size, MANY));
+    for tensor in &mut description.tensors {
+        tensor.shape.iter_mut().filter(|dim| **dim == few).for_each(|dim| *dim = MANY.into());
+    }
+    let path = folder.join("many-ids.gguf");
+    std::fs::write(&path, models::bytes(&Plan::new(&description, &Options::default())?, 1)?)?;
+    Ok(path)
 }
 
 fn heat(temperature: f32) -> SamplerParams {

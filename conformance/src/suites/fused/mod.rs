@@ -28,7 +28,8 @@ pub(super) fn cases() -> Vec<Case> {
         cases.push(Case::new(name, move |_| company(others)).requirements(["C19"]));
     }
     cases.push(Case::new("cuda::fused::weights-are-held-once", |_| once()));
-    cases.into_iter().map(|case| case.needs("cuda")).collect()
+    let on_cuda = cases.into_iter().map(|case| case.needs("cuda"));
+    on_cuda.chain(follow::on_cpu()).collect()
 }
 
 /// The decode layout takes the place of the file's: what is held is what the file holds, and while

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 const PENDING: u32 = u32::MAX;
 /// What comes instead where the host has to look at the logits: they hold what is no number, or too
 /// many that are equal. Vocabularies are smaller than both.
-const NO_ID: u32 = u32::MAX - 1;
+const HOST_LOOKS: u32 = u32::MAX - 1;
 /// Ids that can be on their way at a time.
 const TOLD: usize = 1024;
 /// How long an id is looked for without asking the driver whether the device still lives. A step
@@ -62,7 +62,7 @@ impl Ids {
         }
         match id {
             PENDING => Err(Error::kernel("choose", "a step ended without an id")),
-            NO_ID => Ok(None),
+            HOST_LOOKS => Ok(None),
             id => Ok(Some(id)),
         }
     }
@@ -194,10 +194,7 @@ impl Cuda {
             }
             None => self.replayed_or_composed(&mut pass.with(step))?,
         };
-        match how.top_k {
-            0 => self.ops.choose.run(&self.stream, &self.scratch, &logits, step, to, how),
-            _ => self.ops.choose_few.run(&self.stream, &self.scratch, &logits, step, to, how),
-        }
+        self.ops.choose.run(&self.stream, &self.scratch, &logits, step, to, how)
     }
 
     fn new_told(&self) -> Result<Told> {

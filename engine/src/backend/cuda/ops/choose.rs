@@ -1,5 +1,6 @@
 //! Chooses the next token of a row.
 
+use super::choose_few::ChooseFew;
 use super::{blocks, small};
 use crate::backend::Follow;
 use crate::backend::cuda::decode::To;
@@ -22,6 +23,8 @@ pub(in crate::backend::cuda) struct Choose {
     largest: Function,
     weigh: Function,
     draw: Function,
+    /// Among the largest logits only.
+    few: ChooseFew,
 }
 
 impl Choose {
@@ -32,6 +35,7 @@ impl Choose {
             largest: find("largest_f32")?,
             weigh: find("weigh_f32")?,
             draw: find("draw_f32")?,
+            few: ChooseFew::new(kernels)?,
         })
     }
 
@@ -45,6 +49,9 @@ impl Choose {
         to: &To,
         how: Follow,
     ) -> Result<()> {
+        if how.top_k > 0 {
+            return self.few.run(stream, scratch, logits, step, to, how);
+        }
         let (width, drawn) = (logits.width(), how.temperature > 0.0);
         let (n, sums) = (small(width)?, blocks(width, BLOCK));
         if sums > MOST_SUMS {

@@ -17,7 +17,7 @@ const FOUND_BYTES: usize = 2 * 4 * PARTS + 4 + 8 * 2048;
 /// Blocks that look for candidates side by side, at most.
 const MOST_BLOCKS: usize = 128;
 
-pub(in crate::backend::cuda) struct ChooseFew {
+pub(super) struct ChooseFew {
     tops: Function,
     near: Function,
     draw: Function,
@@ -31,7 +31,7 @@ impl ChooseFew {
     }
 
     /// What follows the only row of `step`, of which `logits` are.
-    pub(in crate::backend::cuda) fn run(
+    pub(super) fn run(
         &self,
         stream: &Stream,
         scratch: &Scratch,
